@@ -1,0 +1,240 @@
+"""The bridge of a network and its gateway addresses: observe, ensure, check.
+
+Ensuring a bridge that is as it should be sends no change to the kernel. A bridge that
+somebody else made is taken over: it keeps its MAC, its addresses and its ports.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import EEXIST, ENODEV
+
+from plugin import errors, sysctl
+from plugin.address import Prefix, is_link_local
+from plugin.errors import CNIError
+from plugin.netlink import routes, rtnetlink
+from plugin.netlink.rtnetlink import IFF_PROMISC, IFLA_ADDRESS, IFLA_MTU
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from plugin.netlink.channel import Channel
+    from plugin.netlink.codec import Message
+    from plugin.netlink.rtnetlink import Link
+
+# The alias of a bridge whose MAC we have fixed.
+ALIAS = "pycni"
+
+
+class BridgeConfig:
+    """What a bridge has to be; `mtu` 0 leaves the kernel's, or what is there."""
+
+    __slots__ = (
+        "force_address",
+        "gateways",
+        "mtu",
+        "name",
+        "promiscuous",
+        "vlan_filtering",
+    )
+
+    def __init__(self, name: str, mtu: int = 0) -> None:
+        self.name = name
+        self.mtu = mtu
+        self.promiscuous = False
+        self.vlan_filtering = False
+        self.force_address = False
+        self.gateways: list[Prefix] = []
+
+
+def find_link(channel: Channel, name: str) -> Link | None:
+    """The link of a name, None if there is none."""
+    answer = channel.exchange([rtnetlink.link_by_name(name)])[0]
+    if answer.error:
+        if answer.error.errno == ENODEV:
+            return None
+        raise answer.error
+    return rtnetlink.parse_link(answer.payloads[0])
+
+
+def random_mac() -> bytes:
+    """A locally administered unicast address."""
+    mac = bytearray(posix.urandom(6))
+    mac[0] = mac[0] & 0xFE | 0x02
+    return bytes(mac)
+
+
+def ensure_bridge(channel: Channel, config: BridgeConfig) -> tuple[Link, bool]:
+    """Make the bridge, or bring one that exists to what it has to be.
+
+    Returns the bridge, and whether it was made here.
+    """
+    link = find_link(channel, config.name)
+    made = False
+    if link is None:
+        made = _make(channel, config)
+        link = find_link(channel, config.name)
+        if link is None:
+            raise _vanished(config.name)
+    if link.kind != "bridge":
+        raise CNIError(
+            errors.INVALID_CONFIGURATION,
+            f"bridge: {config.name} exists and is {link.kind or 'no bridge'}, "
+            "not a bridge",
+        )
+    if config.vlan_filtering and link.vlan_filtering is None:
+        if made:
+            channel.execute([rtnetlink.delete_link(link.index, link.name)])
+        raise CNIError(
+            errors.KERNEL_REFUSED,
+            "vlan and vlanTrunk: this kernel's bridge has no VLAN filtering",
+            "CONFIG_BRIDGE_VLAN_FILTERING is needed",
+        )
+    changes = _changes(link, config)
+    if changes:
+        channel.execute(changes)
+    if link.alias != ALIAS:
+        sysctl.ensure(sysctl.path_of(config.name, "ipv6", "accept_ra"), "0")
+    return link, made
+
+
+def _make(channel: Channel, config: BridgeConfig) -> bool:
+    request = rtnetlink.new_bridge(
+        config.name, random_mac(), config.mtu, config.vlan_filtering
+    )
+    answer = channel.exchange([request])[0]
+    if answer.error and answer.error.errno != EEXIST:
+        raise answer.error
+    # EEXIST: another ADD was faster, which is as good (D2).
+    return answer.error is None
+
+
+def _vanished(name: str) -> CNIError:
+    return CNIError(
+        errors.TRY_AGAIN_LATER, f"bridge: {name} was deleted while it was being made"
+    )
+
+
+def _changes(link: Link, config: BridgeConfig) -> list[Message]:
+    name, index = link.name, link.index
+    changes = []
+    if link.alias != ALIAS:
+        # Setting its own MAC makes it fixed: a bridge without one takes the lowest of
+        # its ports, and changes it with them (D1).
+        fix = f"fix the MAC of bridge {name}"
+        changes.append(rtnetlink.set_attribute(index, IFLA_ADDRESS, link.mac, fix))
+        changes.append(rtnetlink.set_arp_notify(index, name, up=True))
+        if not link.alias:
+            changes.append(rtnetlink.set_alias(index, name, ALIAS))
+    elif not link.is_up:
+        changes.append(rtnetlink.set_up(index, name))
+    if config.mtu and link.mtu != config.mtu:
+        mtu = config.mtu.to_bytes(4, "little")
+        operation = f"set MTU of bridge {name}"
+        changes.append(rtnetlink.set_attribute(index, IFLA_MTU, mtu, operation))
+        link.mtu = config.mtu
+    if config.promiscuous and not link.flags & IFF_PROMISC:
+        operation = f"set bridge {name} promiscuous"
+        changes.append(rtnetlink.set_flags(index, IFF_PROMISC, IFF_PROMISC, operation))
+    if config.vlan_filtering and not link.vlan_filtering:
+        changes.append(rtnetlink.set_vlan_filtering(index, name))
+    return changes
+
+
+def ensure_gateways(
+    channel: Channel, link: Link, gateways: list[Prefix], force: bool
+) -> list[Prefix]:
+    """Give the link its gateway addresses; returns those that were added here.
+
+    An IPv4 address that is none of them, or an IPv6 one whose subnet overlaps, is an
+    error, or with `force` is deleted; other IPv6 subnets live side by side.
+    """
+    present = addresses_of(channel, link.index)
+    missing = [gateway for gateway in gateways if gateway not in present]
+    if not missing:
+        return []
+    others = [prefix for prefix in present if _conflicts(prefix, gateways)]
+    if others and not force:
+        raise CNIError(
+            errors.BRIDGE_ADDRESS_DIFFERS,
+            f"{link.name} already has an IP address different from {missing[0]}",
+            f"it has {', '.join(map(str, others))}; forceAddress replaces it",
+        )
+    changes = [rtnetlink.delete_address(link.index, prefix) for prefix in others]
+    # Without duplicate detection the gateway answers at once (D5).
+    no_dad = rtnetlink.IFA_F_NODAD
+    for gateway in missing:
+        flags = no_dad if len(gateway.address) == 16 else 0
+        if flags:
+            sysctl.ensure(sysctl.path_of(link.name, "ipv6", "disable_ipv6"), "0")
+        changes.append(rtnetlink.new_address(link.index, gateway, flags))
+    for answer in channel.exchange(changes):
+        if answer.error and answer.error.errno != EEXIST:
+            raise answer.error
+    return missing
+
+
+def _conflicts(present: Prefix, gateways: Iterable[Prefix]) -> bool:
+    if is_link_local(present.address) or present in gateways:
+        return False
+    same_family = [g for g in gateways if len(g.address) == len(present.address)]
+    if len(present.address) == 4:
+        return bool(same_family)
+    return any(present.overlaps(gateway) for gateway in same_family)
+
+
+def addresses_of(channel: Channel, index: int) -> list[Prefix]:
+    """The addresses of a link."""
+    payloads = channel.dump(rtnetlink.addresses_of(index))
+    # An older kernel answers with the addresses of all links.
+    return [
+        address.prefix
+        for address in rtnetlink.parse_addresses(payloads)
+        if address.index == index
+    ]
+
+
+def ensure_route(channel: Channel, link: Link, subnet: Prefix) -> None:
+    """Reach a subnet on the link although no address of the link is in it."""
+    request = routes.new_route(
+        link.index, subnet, None, {}, protocol=routes.RTPROT_PYCNI
+    )
+    answer = channel.exchange([request])[0]
+    if answer.error and answer.error.errno != EEXIST:
+        raise answer.error
+
+
+def ensure_forwarding(gateways: list[Prefix]) -> None:
+    """Let the node forward the families that have a gateway."""
+    sizes = {len(gateway.address) for gateway in gateways}
+    for size, key in ((4, "ipv4/ip_forward"), (16, "ipv6/conf/all/forwarding")):
+        if size in sizes and not sysctl.ensure(key, "1"):
+            raise CNIError(
+                errors.KERNEL_REFUSED, f"this kernel has no {key.partition('/')[0]}"
+            )
+
+
+def check_bridge(channel: Channel, config: BridgeConfig) -> list[str]:
+    """What differs from the configuration, as sentences."""
+    link = find_link(channel, config.name)
+    if link is None:
+        return [f"bridge {config.name} is gone"]
+    if link.kind != "bridge":
+        return [f"{config.name} is {link.kind or 'no bridge'}, not a bridge"]
+    problems = []
+    if not link.is_up:
+        problems.append(f"bridge {config.name} is down")
+    if config.mtu and link.mtu != config.mtu:
+        problems.append(f"bridge {config.name} has MTU {link.mtu}, not {config.mtu}")
+    if config.promiscuous and not link.flags & IFF_PROMISC:
+        problems.append(f"bridge {config.name} is not promiscuous")
+    if config.vlan_filtering and not link.vlan_filtering:
+        problems.append(f"bridge {config.name} does not filter VLANs")
+    present = addresses_of(channel, link.index)
+    problems += [
+        f"bridge {config.name} has lost the gateway address {gateway}"
+        for gateway in config.gateways
+        if gateway not in present
+    ]
+    return problems

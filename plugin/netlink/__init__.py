@@ -1,0 +1,1 @@
+"""Netlink: codecs without a socket, and the one channel that has it."""

@@ -1,0 +1,1 @@
+"""The rules that the repository keeps about itself, as tests; see CONTRIBUTING.md."""

@@ -1,0 +1,1 @@
+"""Tests in an emulated machine, for what the running kernel lacks or cannot show."""
