@@ -44,7 +44,7 @@ PYTHON
 # The newest of the distribution: a Python from elsewhere, first on PATH, often
 # lacks the static library or was built without what this link needs.
 find_python() {
-    for candidate in $(ls /usr/bin/python3.* 2>/dev/null | grep -E '\.[0-9]+$' | sort -rV); do
+    for candidate in $(printf '%s\n' /usr/bin/python3.* | grep -E '\.[0-9]+$' | sort -rV); do
         if [ -n "$(describe "$candidate")" ]; then
             echo "$candidate"
             return
