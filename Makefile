@@ -2,7 +2,7 @@
 
 python := build/venv/bin/python
 pytest = $(python) -m pytest --junitxml=build/reports/$@.xml
-sources := $(shell find plugin -mindepth 1 ! -name '*.pyc' ! -name __pycache__) pyproject.toml
+sources := $(shell find plugin -type f ! -name '*.pyc') pyproject.toml
 shells := scripts/setup scripts/lock scripts/go plugin/freeze/build.sh .ci/run
 
 # What needs no root runs as the owner of the tree, so that sudo leaves no caches of root.
@@ -15,6 +15,7 @@ export PYTHONPATH := $(CURDIR)
 export PYTHONPYCACHEPREFIX := $(CURDIR)/build/cache/bytecode
 
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test check lint unit kernel vm acceptance plugin bench setup lock

@@ -16,6 +16,7 @@ from plugin._version import VERSION
 from plugin.call import Call
 from plugin.config import parse_header
 from plugin.errors import CNIError, NetlinkError
+from plugin.fields import member
 from plugin.logfile import LogConfig, write_line
 from plugin.result import render_result
 from plugin.state import files
@@ -101,7 +102,7 @@ class Run:
         command = self.environ.get(b"CNI_COMMAND", b"").decode("utf-8", "replace")
         entry: dict[str, Any] = {"command": command}
         if isinstance(self.document, dict):
-            entry["network"] = self.document.get("name")
+            entry["network"] = member(self.document, "name")
         if self.request:
             entry["container"] = self.request.container_id
             entry["ifname"] = self.request.ifname
@@ -128,13 +129,7 @@ class Run:
 
 def _answer(run: Run, read: Callable[[], bytes]) -> bytes:
     """Check what came in, run the command, render its result."""
-    run.request = request = protocol.parse_request(
-        {
-            name.decode(): value.decode("utf-8", "replace")
-            for name, value in run.environ.items()
-            if name.startswith(b"CNI_")
-        }
-    )
+    run.request = request = protocol.parse_request(_variables(run.environ))
     if request.command == "VERSION":
         return _render(
             {"cniVersion": protocol.NEWEST, "supportedVersions": protocol.VERSIONS}
@@ -153,6 +148,19 @@ def _answer(run: Run, read: Callable[[], bytes]) -> bytes:
     return b"" if result is None else _render(render_result(result, version))
 
 
+def _variables(environ: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The variables of the specification as text."""
+    found = {}
+    for name in protocol.VARIABLES:
+        try:
+            found[name] = environ.get(name.encode(), b"").decode()
+        except UnicodeDecodeError as error:
+            raise CNIError(
+                errors.INVALID_ENVIRONMENT, f"{name}: byte {error.start} is not UTF-8"
+            ) from None
+    return found
+
+
 def _read_stdin(read: Callable[[], bytes]) -> bytes:
     try:
         return read()
@@ -167,14 +175,23 @@ def handler_of(personality: str, command: str) -> Callable[[Call], Any]:
 
     Its module is loaded here, so that no call pays for another's.
     """
+    module: Any
     if personality == "host-local":
-        from plugin import hostlocal as module
+        from plugin import hostlocal
+
+        module = hostlocal
     elif personality in ("portmap", "bandwidth"):
-        from plugin import chained as module
+        from plugin import chained
+
+        module = chained
     elif personality == "loopback":
-        from plugin import loopback as module
+        from plugin import loopback
+
+        module = loopback
     else:
-        from plugin import commands as module
+        from plugin import commands
+
+        module = commands
     names = {
         "ADD": "add",
         "DEL": "delete",
@@ -182,7 +199,8 @@ def handler_of(personality: str, command: str) -> Callable[[Call], Any]:
         "GC": "collect_garbage",
         "STATUS": "status",
     }
-    return getattr(module, names[command], None) or module.nothing
+    handler: Callable[[Call], Any] = getattr(module, names[command])
+    return handler
 
 
 def to_cni_error(error: BaseException) -> CNIError:

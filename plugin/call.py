@@ -5,8 +5,10 @@ Reads the node state where the configuration does not hold everything itself.
 
 from __future__ import annotations
 
-from plugin.config import NetworkConfig, parse_config
-from plugin.fields import member
+from plugin import errors
+from plugin.config import NetworkConfig, parse_config, parse_header
+from plugin.errors import CNIError
+from plugin.fields import is_absolute, member
 from plugin.state import files, node
 from plugin.state.leases import Store
 
@@ -23,7 +25,16 @@ ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
 class Call:
     """The request, its configuration as sent, and under which name we were called."""
 
-    __slots__ = ("document", "environ", "notes", "personality", "request", "stdin")
+    __slots__ = (
+        "document",
+        "environ",
+        "name",
+        "notes",
+        "personality",
+        "request",
+        "stdin",
+        "version",
+    )
 
     def __init__(
         self,
@@ -37,6 +48,7 @@ class Call:
         self.request = request
         self.personality = personality
         self.document = document
+        self.name, self.version = parse_header(document)
         self.stdin = stdin
         # Sentences for the log.
         self.notes: list[str] = []
@@ -103,7 +115,12 @@ def known_run_dir(call: Call) -> str:
 
 
 def _folder(document: dict[str, Any], key: str, default: str) -> str:
-    return _text(member(document, key)) or default
+    path = _text(member(document, key)) or default
+    if not is_absolute(path):
+        raise CNIError(
+            errors.INVALID_CONFIGURATION, f"{key}: {path!r} is not an absolute path"
+        )
+    return path
 
 
 def _text(value: Any) -> str:

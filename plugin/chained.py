@@ -9,7 +9,6 @@ from __future__ import annotations
 from plugin import errors
 from plugin.errors import CNIError
 from plugin.fields import member
-from plugin.protocol import IMPLIED
 from plugin.result import Result, parse_result
 
 TYPE_CHECKING = False
@@ -25,11 +24,14 @@ def add(call: Call) -> Result:
     previous = member(call.document, "prevResult")
     if not previous:
         raise CNIError(errors.INVALID_CONFIGURATION, "must be called as chained plugin")
-    return parse_result(previous, call.document.get("cniVersion") or IMPLIED)
+    return parse_result(previous, call.version)
 
 
 def nothing(call: Call) -> None:
-    """DEL, CHECK, GC, STATUS: nothing was made."""
+    """Nothing was made: nothing to take back, to check, or to collect."""
+
+
+delete = check = collect_garbage = status = nothing
 
 
 def _refuse_work(call: Call) -> None:

@@ -43,12 +43,10 @@ def delete(call: Call) -> None:
         run_dir = known_run_dir(call)
     for store in stores:
         failures.attempt(
-            lambda store=store: reclaim.take_back_known(
-                store, request, run_dir, leave_link=request.by_kubelet
-            )
+            reclaim.take_back_known, store, request, run_dir, request.by_kubelet
         )
     if foreign:
-        failures.attempt(lambda: _delegate(call, foreign, b"DEL"))
+        failures.attempt(_delegate, call, foreign, b"DEL")
     failures.raise_first()
 
 
@@ -74,24 +72,18 @@ def collect_garbage(call: Call) -> None:
     """Undo all attachments of this network that the runtime does not list (GC1)."""
     valid = parse_valid(call.document)
     failures = reclaim.Failures()
+    name: str = call.document["name"]
+    foreign = ""
     if call.is_standalone:
         network = open_network(call)
-        name, run_dir = network.name, network.config.run_dir
-        reclaimed = [(network.store, name)]
+        stores, run_dir = [network.store], network.config.run_dir
         foreign = _foreign_ipam(network.config)
     else:
-        name, run_dir, foreign = call.document["name"], known_run_dir(call), ""
-        reclaimed = [
-            (store, store.folder.rpartition("/")[2]) for store in known_stores(call)
-        ]
-    for store, network_name in reclaimed:
-        failures.attempt(
-            lambda store=store, network_name=network_name: reclaim.collect(
-                store, network_name, valid, run_dir, name
-            )
-        )
+        stores, run_dir = known_stores(call), known_run_dir(call)
+    for store in stores:
+        failures.attempt(reclaim.collect, store, valid, run_dir, name)
     if foreign:
-        failures.attempt(lambda: _delegate(call, foreign, b"GC"))
+        failures.attempt(_delegate, call, foreign, b"GC")
     failures.raise_first()
 
 
@@ -114,7 +106,7 @@ def parse_valid(document: dict[str, object]) -> set[tuple[str, str]]:
     valid: set[tuple[str, str]] = set()
     found = False
     for key in (_VALID, _VALID_OLDER):
-        entries = document.get(key)
+        entries = member(document, key)
         if entries is None:
             continue
         found = True

@@ -8,8 +8,9 @@ once. Never looks at the machine.
 from __future__ import annotations
 
 from plugin import errors
+from plugin.address import parse_prefix
 from plugin.errors import CNIError
-from plugin.fields import TYPE_NAMES, Problems, member, read_fields
+from plugin.fields import TYPE_NAMES, Problems, is_absolute, member, read_fields
 from plugin.ipamconfig import parse_ipam
 from plugin.protocol import IMPLIED, NETWORK_NAME_LENGTH, ifname_problems, is_name
 
@@ -17,11 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from plugin.fields import Field
     from plugin.ipamconfig import IPAMConfig
 
 # Key of the configuration, attribute, type, default. The reference bridge's names and
 # defaults; the log keys and runDir are ours.
-_FIELDS = (
+_FIELDS: tuple[Field, ...] = (
     ("type", "type", str, ""),
     ("bridge", "bridge", str, "cni0"),
     ("isGateway", "is_gateway", bool, False),
@@ -53,6 +55,7 @@ _FIELDS = (
     ("runDir", "run_dir", str, "/run/pycni"),
     ("stateDir", "state_dir", str, "/var/lib/pycni"),
 )
+
 
 class NetworkConfig:
     """One network configuration, checked; attributes are those of the table above."""
@@ -103,13 +106,13 @@ def parse_header(document: Any) -> tuple[str, str]:
             f"stdin: {TYPE_NAMES.get(type(document), 'null')}, not a network "
             "configuration object",
         )
-    version = document.get("cniVersion", IMPLIED) or IMPLIED
+    version = member(document, "cniVersion") or IMPLIED
     if not isinstance(version, str):
         raise CNIError(
             errors.DECODING_FAILURE, f"cniVersion: {version!r} is not a string"
         )
-    name = document.get("name")
-    if not isinstance(name, str) or not is_name(name) or name in (".", ".."):
+    name = member(document, "name")
+    if not isinstance(name, str) or not is_name(name):
         raise CNIError(
             errors.INVALID_CONFIGURATION,
             f"name: {name!r} must begin with a letter or digit and go on with "
@@ -182,6 +185,16 @@ def _check_bridge(config: NetworkConfig, problems: Problems) -> None:
             f"ipMasqBackend: unrecognized backend {config.ip_masq_backend!r}, "
             "iptables and nftables are known (both mean nftables here)"
         )
+    for text in config.ip_masq_except:
+        try:
+            parse_prefix(text)
+        except (AttributeError, ValueError):
+            problems.invalid(
+                f"ipMasqExceptCIDRs: {text!r} is not an address with a prefix length"
+            )
+    for key, path in (("runDir", config.run_dir), ("stateDir", config.state_dir)):
+        if not is_absolute(path):
+            problems.invalid(f"{key}: {path!r} is not an absolute path")
     if config.log_level not in ("debug", "info", "error", "off"):
         problems.invalid(
             f"logLevel: {config.log_level!r} is none of debug, info, error, off"
@@ -226,9 +239,7 @@ def _trunk_problem(low: Any, high: Any, single: Any) -> str:
     return ""
 
 
-def _chosen_mac(
-    config: NetworkConfig, args: dict[str, str], problems: Problems
-) -> str:
+def _chosen_mac(config: NetworkConfig, args: dict[str, str], problems: Problems) -> str:
     """The MAC asked for: runtimeConfig.mac, then args.cni.mac, then CNI_ARGS MAC."""
     cni_args = member(config.args, "cni")
     for field, value in (

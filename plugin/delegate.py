@@ -65,9 +65,7 @@ def call(
     raise CNIError(errors.DELEGATE_FAILED, f"{path} failed with exit code {status}")
 
 
-def _run(
-    path: str, environ: Mapping[bytes, bytes], stdin: bytes
-) -> tuple[int, bytes]:
+def _run(path: str, environ: Mapping[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
     """Start a program, feed it, and return its exit code and what it printed."""
     in_read, in_write = posix.pipe2(O_CLOEXEC)
     out_read, out_write = posix.pipe2(O_CLOEXEC)

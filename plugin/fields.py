@@ -70,6 +70,11 @@ def member(document: Any, key: str) -> Any:
     return fold(document).get(key.lower())
 
 
+def is_absolute(path: str) -> bool:
+    """Whether the text can be the path of a file wherever the plugin is started."""
+    return path.startswith("/") and "\0" not in path
+
+
 def read_fields(
     target: Any,
     document: dict[str, Any],
@@ -84,8 +89,6 @@ def read_fields(
         if value is None:
             value = default
         elif type(value) is not kind:
-            problems.wrong_shape(
-                f"{prefix}{key}: {value!r} is not {TYPE_NAMES[kind]}"
-            )
+            problems.wrong_shape(f"{prefix}{key}: {value!r} is not {TYPE_NAMES[kind]}")
             value = default
         setattr(target, attribute, value)

@@ -10,7 +10,6 @@ import posix
 
 from plugin import errors, ipam
 from plugin.commands import parse_valid
-from plugin.config import parse_header
 from plugin.errors import CNIError
 from plugin.fields import Problems, member
 from plugin.ipamconfig import IPAMConfig, parse_ipam
@@ -26,18 +25,19 @@ _DATA_DIR = "/var/lib/cni/networks"
 
 
 def _open(call: Call) -> tuple[IPAMConfig, Store]:
-    name, _ = parse_header(call.document)
     problems = Problems()
     document = member(call.document, "ipam")
     if not isinstance(document, dict):
-        raise CNIError(
-            errors.INVALID_CONFIGURATION, "IPAM config missing 'ipam' key"
-        )
+        raise CNIError(errors.INVALID_CONFIGURATION, "IPAM config missing 'ipam' key")
     config = parse_ipam(
-        call.document, document, call.request.args, gateway_needed=True, problems=problems
+        call.document,
+        document,
+        call.request.args,
+        gateway_needed=True,
+        problems=problems,
     )
     problems.raise_if_any()
-    return config, Store(f"{config.data_dir or _DATA_DIR}/{name}")
+    return config, Store(f"{config.data_dir or _DATA_DIR}/{call.name}")
 
 
 def add(call: Call) -> Result:
@@ -48,7 +48,7 @@ def add(call: Call) -> Result:
     result.routes = list(config.routes)
     if config.resolv_conf:
         result.dns = dict(ipam.parse_resolv_conf(config.resolv_conf))
-    record = Record(call.document["name"], request.container_id, request.ifname)
+    record = Record(call.name, request.container_id, request.ifname)
     record.netns = request.netns
     result.ips, descriptor = ipam.claim(store, config, record, _is_alive)
     posix.close(descriptor)

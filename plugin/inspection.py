@@ -95,9 +95,7 @@ def _own_routes(
     return plan.plan_routes(config, ips, given)
 
 
-def _lease_problems(
-    network: Network, record: Record, ips: list[IPConfig]
-) -> list[str]:
+def _lease_problems(network: Network, record: Record, ips: list[IPConfig]) -> list[str]:
     config = network.config
     if config.ipam is None or config.ipam.is_foreign:
         return []

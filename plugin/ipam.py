@@ -36,8 +36,7 @@ def locked(store: Store, timeout_s: float = LOCK_TIMEOUT_S) -> int:
     except TimeoutError:
         raise CNIError(
             errors.TRY_AGAIN_LATER,
-            f"{store.folder}/lock: held by another call for more than "
-            f"{timeout_s:g} s",
+            f"{store.folder}/lock: held by another call for more than {timeout_s:g} s",
         ) from None
 
 
@@ -95,17 +94,20 @@ def _take(
         raise
 
 
+def release_addresses(store: Store, record: Record) -> None:
+    """Give back the addresses of a record; those that others hold by now are theirs."""
+    for address in record.addresses:
+        store.release(address, record.container_id, record.ifname)
+
+
 def release(store: Store, record: Record) -> None:
     """Give back the addresses of a record, then the record: killed between, it can be
     done again."""
-    for address in record.addresses:
-        store.release(address, record.container_id, record.ifname)
+    release_addresses(store, record)
     store.forget(record.container_id, record.ifname)
 
 
-def choose(
-    store: Store, ipam: IPAMConfig
-) -> list[tuple[int | None, IPConfig]]:
+def choose(store: Store, ipam: IPAMConfig) -> list[tuple[int | None, IPConfig]]:
     """A free address of each range set, those asked for first; nothing is claimed.
 
     Beside each address the number of its set if it came by round robin.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from plugin import ranges
 from plugin.address import parse_address
-from plugin.fields import Problems, member, read_fields
+from plugin.fields import Problems, is_absolute, member, read_fields
 from plugin.protocol import IMPLIED, at_least
-from plugin.result import parse_route
+from plugin.result import ROUTE_OPTIONS, parse_route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,16 @@ _FIELDS = (
 )
 # The types of ipam that this file is itself; any other is another plugin's (DG1).
 _OWN_TYPES = ("host-local", "pycni")
-_RANGE_KEYS = ("subnet", "rangeStart", "rangeEnd", "gateway", "gatewayOnLink", "exclude")
+_RANGE_KEYS = (
+    "subnet",
+    "rangeStart",
+    "rangeEnd",
+    "gateway",
+    "gatewayOnLink",
+    "exclude",
+)
+
+_ROUTE_KEYS = ("dst", "gw", *ROUTE_OPTIONS)
 
 
 class IPAMConfig:
@@ -66,12 +75,15 @@ def parse_ipam(
     try:
         config.range_sets = _range_sets(document, ipam, gateway_needed)
         _check_sets(document, config.range_sets)
+    except TypeError as error:
+        problems.wrong_shape(f"ipam: {error}")
     except ValueError as error:
         problems.invalid(f"ipam: {error}")
     config.routes = _routes(config.routes, problems)
     config.requested = _requested(document, args, problems)
-    if config.data_dir and not config.data_dir.startswith("/"):
-        problems.invalid(f"ipam.dataDir: {config.data_dir!r} is not an absolute path")
+    for key, path in (("dataDir", config.data_dir), ("resolvConf", config.resolv_conf)):
+        if path and not is_absolute(path):
+            problems.invalid(f"ipam.{key}: {path!r} is not an absolute path")
     return config
 
 
@@ -87,7 +99,7 @@ def _range_sets(
     parsed = []
     for entry in sets:
         range_set = [
-            ranges.parse_range(_exact_keys(part), gateway_needed)
+            ranges.parse_range(_exact_keys(part, _RANGE_KEYS), gateway_needed)
             for part in _list(entry, "ranges")
         ]
         ranges.check_set(range_set)
@@ -108,18 +120,18 @@ def _check_sets(document: dict[str, Any], range_sets: list[list[Range]]) -> None
     ranges.check_sets(range_sets)
 
 
-def _exact_keys(document: Any) -> Any:
-    """A range object with its keys in the case of the documentation (CF11)."""
+def _exact_keys(document: Any, keys: tuple[str, ...]) -> Any:
+    """An object with these keys in the case of the documentation (CF11)."""
     if not isinstance(document, dict):
         return document
-    return {key: member(document, key) for key in _RANGE_KEYS}
+    return {key: member(document, key) for key in keys}
 
 
 def _list(value: Any, name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise ValueError(f"{name}: {value!r} is not a list")
+        raise TypeError(f"{name}: {value!r} is not a list")
     return value
 
 
@@ -127,7 +139,7 @@ def _routes(entries: Any, problems: Problems) -> list[Route]:
     routes = []
     for entry in entries:
         try:
-            routes.append(parse_route(entry))
+            routes.append(parse_route(_exact_keys(entry, _ROUTE_KEYS)))
         except ValueError as error:
             problems.invalid(f"ipam.routes: {error}")
     return routes
@@ -144,12 +156,16 @@ def _requested(
     runtime = member(document, "runtimeConfig")
     requested: list[bytes] = []
     for field, texts, report in (
-        ("CNI_ARGS IP", [args["IP"]] if args.get("IP") else (), problems.bad_environment),
+        (
+            "CNI_ARGS IP",
+            [args["IP"]] if args.get("IP") else (),
+            problems.bad_environment,
+        ),
         ("args.cni.ips", member(cni_args, "ips") or (), problems.invalid),
         ("runtimeConfig.ips", member(runtime, "ips") or (), problems.invalid),
     ):
         if not isinstance(texts, (list, tuple)):
-            report(f"{field}: {texts!r} is not a list")
+            problems.wrong_shape(f"{field}: {texts!r} is not a list")
             continue
         for text in texts:
             try:

@@ -136,6 +136,7 @@ def _string(text: str, position: int) -> tuple[str, int]:
         slash = text.find("\\", position, quote)
         plain = text[position : quote if slash < 0 else slash]
         if not plain.isprintable() and min(plain) < " ":
+            position += min([plain.find(c) for c in plain if c < " "])
             raise _error(text, position, "a control character inside a string")
         parts.append(plain)
         if slash < 0:
@@ -188,7 +189,10 @@ def _number(text: str, position: int) -> tuple[int | float, int]:
     if well_formed:
         try:
             exact = whole in (token, token[1:])
-            return (int(token) if exact else float(token)), end
+            value = int(token) if exact else float(token)
+            # One too large becomes infinity, which JSON can't say.
+            if exact or value - value == 0:
+                return value, end
         except ValueError:
             pass
     raise _error(text, position, f"not a number: {token[:40]}")

@@ -89,7 +89,7 @@ def render_time(seconds: float) -> str:
 
 
 def _rotate(config: LogConfig, now: float, coming: int) -> None:
-    """Put a file of another day, or one that would grow too large, aside; then prune."""
+    """Put a file of another day, or one that would grow too large, aside; prune."""
     state = posix.stat(config.path.encode())
     same_day = int(state.st_mtime) // _DAY_S == int(now) // _DAY_S
     if same_day and state.st_size + coming <= config.max_bytes // 2:

@@ -14,7 +14,7 @@ from plugin import errors
 from plugin.errors import CNIError
 
 try:
-    from posix import setns  # Python 3.12
+    from posix import setns  # type: ignore[attr-defined]  # Python 3.12
 except ImportError:
     from _setns import setns
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from plugin import ipam
+from plugin import errors, ipam
 from plugin.address import Prefix, number, packed, parse_prefix
 from plugin.dataplane import vlan
 from plugin.dataplane.attachment import AttachmentConfig
 from plugin.dataplane.bridge import BridgeConfig
 from plugin.dataplane.ruleset import Masquerade
+from plugin.errors import CNIError
 from plugin.netlink.rtnetlink import parse_mac
 from plugin.result import IPConfig, Route
 
@@ -37,8 +38,7 @@ def plan_gateways(ips: list[IPConfig]) -> list[Prefix]:
     gateways: list[Prefix] = []
     for ip in ips:
         subnet = ip.address
-        after = packed(number(subnet.network) + 1, len(subnet.address))
-        ip.gateway = ip.gateway or after
+        ip.gateway = ip.gateway or _address_after(subnet)
         length = subnet.length
         if not subnet.contains(ip.gateway):
             length = 64 if ip.gateway[:2] == b"\xfe\x80" else len(ip.gateway) * 8
@@ -46,6 +46,16 @@ def plan_gateways(ips: list[IPConfig]) -> list[Prefix]:
         if gateway not in gateways:
             gateways.append(gateway)
     return gateways
+
+
+def _address_after(subnet: Prefix) -> bytes:
+    after = number(subnet.network) + 1
+    if subnet.length == len(subnet.address) * 8:
+        raise CNIError(
+            errors.INVALID_CONFIGURATION,
+            f"isGateway: {subnet} came without a gateway, and has no room for one",
+        )
+    return packed(after, len(subnet.address))
 
 
 def plan_host_routes(config: NetworkConfig, ips: list[IPConfig]) -> list[Prefix]:

@@ -29,6 +29,15 @@ COMMANDS = {
     "VERSION": ((), "0.1.0"),
 }
 
+VARIABLES = (
+    "CNI_COMMAND",
+    "CNI_CONTAINERID",
+    "CNI_NETNS",
+    "CNI_IFNAME",
+    "CNI_PATH",
+    "CNI_ARGS",
+)
+
 # IFNAMSIZ of linux/if.h is 16 with the closing zero.
 IFNAME_LENGTH = 15
 # A container id is part of file names, which end at 255 bytes.

@@ -45,6 +45,11 @@ class Range:
         """Whether the address lies between start and end."""
         return len(address) == self.size and self.start <= number(address) <= self.end
 
+    def overlaps(self, other: Range) -> bool:
+        """Whether the two share an address, within their starts and ends."""
+        same = self.size == other.size
+        return same and self.start <= other.end and other.start <= self.end
+
     def usable(self, value: int) -> bool:
         """Whether an address between start and end may be given to a pod."""
         return self.next_usable(value) == value
@@ -66,13 +71,13 @@ class Range:
 
 def parse_range(document: Any, gateway_needed: bool) -> Range:
     """Parse {subnet, rangeStart, rangeEnd, gateway, exclude}; ValueError says what is
-    wrong.
+    wrong, TypeError what is not of the JSON type that it should be.
 
     With `gateway_needed` a subnet without room for a gateway is refused, otherwise
     /31, /32, /127 and /128 give out every address that they have (RFC 3021).
     """
     if not isinstance(document, dict):
-        raise ValueError(f"{document!r} is not a range object")
+        raise TypeError(f"{document!r} is not a range object")
     subnet = _subnet(document, gateway_needed)
     result = Range(subnet)
     small = subnet.length > result.size * 8 - 2
@@ -91,16 +96,14 @@ def parse_range(document: Any, gateway_needed: bool) -> Range:
     result.start = network if small else network + 1
     result.end = broadcast if small or result.size == 16 else broadcast - 1
     _bounds(document, result)
-    result.excluded += [
-        _excluded(text, result) for text in _list(document, "exclude")
-    ]
+    result.excluded += [_excluded(text, result) for text in _list(document, "exclude")]
     return result
 
 
 def _subnet(document: dict[str, Any], gateway_needed: bool) -> Prefix:
     text = document.get("subnet")
     if not isinstance(text, str):
-        raise ValueError(f"subnet: {text!r} is not an address with a prefix length")
+        raise TypeError(f"subnet: {text!r} is not an address with a prefix length")
     try:
         subnet = parse_prefix(text)
     except ValueError as error:
@@ -163,7 +166,7 @@ def _bounds(document: dict[str, Any], target: Range) -> None:
 def _excluded(text: Any, target: Range) -> tuple[int, int]:
     """An excluded address, prefix or `FIRST-LAST`, as first and last integer."""
     if not isinstance(text, str):
-        raise ValueError(f"exclude: {text!r} is not a string")
+        raise TypeError(f"exclude: {text!r} is not a string")
     try:
         if "/" in text:
             prefix = parse_prefix(text)
@@ -184,7 +187,7 @@ def _excluded(text: Any, target: Range) -> tuple[int, int]:
 def _address(document: dict[str, Any], key: str) -> bytes:
     text = document[key]
     if not isinstance(text, str):
-        raise ValueError(f"{key}: {text!r} is not an IP address")
+        raise TypeError(f"{key}: {text!r} is not an IP address")
     try:
         return parse_address(text)
     except ValueError as error:
@@ -194,7 +197,7 @@ def _address(document: dict[str, Any], key: str) -> bytes:
 def _list(document: dict[str, Any], key: str) -> list[Any]:
     value = document.get(key) or []
     if not isinstance(value, list):
-        raise ValueError(f"{key}: {value!r} is not a list")
+        raise TypeError(f"{key}: {value!r} is not a list")
     return value
 
 
@@ -209,17 +212,15 @@ def check_set(range_set: list[Range]) -> None:
                     f"ranges: {other.subnet} and {this.subnet} are of two families "
                     "in one range set"
                 )
-            if this.subnet.overlaps(other.subnet):
-                raise ValueError(
-                    f"ranges: {other.subnet} and {this.subnet} overlap in one range set"
-                )
+            if this.overlaps(other):
+                raise ValueError(f"ranges: {other} and {this} overlap in one range set")
 
 
 def check_sets(range_sets: list[list[Range]]) -> None:
     """Raise ValueError if two sets share addresses."""
     for second, this in enumerate(range_sets):
         for first, other in enumerate(range_sets[:second]):
-            if any(a.subnet.overlaps(b.subnet) for a in this for b in other):
+            if any(a.overlaps(b) for a in this for b in other):
                 raise ValueError(f"range set {first} overlaps with {second}")
 
 

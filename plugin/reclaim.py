@@ -34,10 +34,10 @@ class Failures:
     def __init__(self) -> None:
         self.errors: list[Exception] = []
 
-    def attempt(self, step: Callable[[], object]) -> None:
+    def attempt(self, step: Callable[..., object], *arguments: object) -> None:
         """Run a step; a failure does not stop the next one."""
         try:
-            step()
+            step(*arguments)
         except (CNIError, NetlinkError, OSError) as error:
             self.errors.append(error)
 
@@ -112,33 +112,32 @@ def read_record(store: Store, container_id: str, ifname: str) -> Record | None:
     try:
         return store.get(container_id, ifname)
     except ValueError:
-        network = store.folder.rpartition("/")[2]
-        record = Record(network, container_id, ifname)
+        record = Record(store.network, container_id, ifname)
         record.addresses = store.find(container_id, ifname)
-        record.veth = naming.host_name(network, container_id, ifname)
+        record.veth = naming.host_name(store.network, container_id, ifname)
         return record
 
 
 def _undo(store: Store, record: Record, run_dir: str, leave_link: bool) -> None:
     failures = Failures()
     host = Channel(netlink.ROUTE)
-    failures.attempt(lambda: _remove_port(host, record, leave_link))
-    if record.spoof_check:
-        failures.attempt(lambda: remove_spoof_check(record))
-        failures.attempt(lambda: _remove_spoof_table(run_dir))
+    failures.attempt(_remove_port, host, record, leave_link)
     if not failures.errors:
         # A port that could not be taken away may still send from the address.
-        failures.attempt(lambda: ipam.release(store, record))
+        failures.attempt(ipam.release_addresses, store, record)
+    if record.spoof_check:
+        failures.attempt(remove_spoof_check, record)
+        failures.attempt(_remove_spoof_table, run_dir)
+    if not failures.errors:
+        store.forget(record.container_id, record.ifname)
     if record.masquerade:
-        failures.attempt(lambda: _remove_last(host, store, record, run_dir))
+        failures.attempt(_remove_last, host, store, record, run_dir)
     host.close()
     failures.raise_first()
 
 
 def _remove_port(host: Channel, record: Record, leave_link: bool) -> None:
-    port = attachment.find_port(
-        host, record.veth, record.container_id, record.ifname
-    )
+    port = attachment.find_port(host, record.veth, record.container_id, record.ifname)
     if port is None:
         return
     if leave_link:
@@ -228,15 +227,14 @@ def take_back_unrecorded(
     """Undo an attachment whose record is lost: by the name and alias of its host end,
     and where another program kept leases in this store, by reading them (B5)."""
     host = Channel(netlink.ROUTE)
-    network = store.folder.rpartition("/")[2]
-    name = naming.host_name(network, container_id, ifname)
+    name = naming.host_name(store.network, container_id, ifname)
     port = attachment.find_port(host, name, container_id, ifname)
     addresses = []
     # Without an alias it may be anybody's.
     if port is not None and port.alias:
         owner = naming.parse_alias(port.alias)
         addresses = owner.addresses if owner else []
-        record = Record(network, container_id, ifname)
+        record = Record(store.network, container_id, ifname)
         record.veth = name
         _remove_port(host, record, leave_link)
     host.close()
@@ -246,9 +244,7 @@ def take_back_unrecorded(
         store.release(address, container_id, ifname)
 
 
-def collect(
-    store: Store, network: str, valid: set[tuple[str, str]], run_dir: str, name: str
-) -> None:
+def collect(store: Store, valid: set[tuple[str, str]], run_dir: str, name: str) -> None:
     """Undo every attachment of a network that is not valid any more (GC1, GC2).
 
     Only records of the configuration `name`. What another call works on is left to it.
@@ -258,12 +254,10 @@ def collect(
         if (container_id, ifname) in valid:
             continue
         record = read_record(store, container_id, ifname)
-        if record is not None and record.name in (name, network):
-            failures.attempt(
-                lambda c=container_id, i=ifname: _collect_one(store, c, i, run_dir)
-            )
-    failures.attempt(lambda: _collect_links(network, valid))
-    failures.attempt(lambda: _collect_leases(store, valid))
+        if record is not None and record.name in (name, store.network):
+            failures.attempt(_collect_one, store, container_id, ifname, run_dir)
+    failures.attempt(_collect_links, store, valid)
+    failures.attempt(_collect_leases, store, valid)
     failures.attempt(store.sweep)
     failures.raise_first()
 
@@ -275,15 +269,16 @@ def _collect_one(store: Store, container_id: str, ifname: str, run_dir: str) -> 
         pass  # an ADD or DEL has it in hand
 
 
-def _collect_links(network: str, valid: set[tuple[str, str]]) -> None:
+def _collect_links(store: Store, valid: set[tuple[str, str]]) -> None:
     """Host ends whose record is lost."""
     host = Channel(netlink.ROUTE)
     for payload in host.dump(rtnetlink.all_links()):
         link = rtnetlink.parse_link(payload)
         owner = naming.parse_alias(link.alias)
-        if owner is None or owner.network != network:
+        if owner is None or owner.network != store.network:
             continue
-        if (owner.container_id, owner.ifname) not in valid:
+        known = store.has(owner.container_id, owner.ifname)
+        if not known and (owner.container_id, owner.ifname) not in valid:
             attachment.delete_port(host, link.index, link.name)
     host.close()
 
@@ -298,5 +293,3 @@ def _collect_leases(store: Store, valid: set[tuple[str, str]]) -> None:
         kept = (container_id, ifname) in valid if ifname else container_id in valid_ids
         if not kept:
             store.drop(address)
-
-

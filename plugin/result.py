@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 # JSON keys of a route that came with 1.1.0 (RF4), in the order of the specification.
 ROUTE_OPTIONS = ("mtu", "advmss", "priority", "table", "scope")
-_INTERFACE_OPTIONS = (("mtu", "mtu"), ("socketPath", "socket_path"), ("pciID", "pci_id"))
+_INTERFACE_OPTIONS = (
+    ("mtu", "mtu"),
+    ("socketPath", "socket_path"),
+    ("pciID", "pci_id"),
+)
 
 
 class Interface:
@@ -30,7 +34,9 @@ class Interface:
 
     __slots__ = ("mac", "mtu", "name", "pci_id", "sandbox", "socket_path")
 
-    def __init__(self, name: str, mac: str = "", mtu: int = 0, sandbox: str = "") -> None:
+    def __init__(
+        self, name: str, mac: str = "", mtu: int = 0, sandbox: str = ""
+    ) -> None:
         self.name = name
         self.mac = mac
         self.mtu = mtu
@@ -45,7 +51,10 @@ class IPConfig:
     __slots__ = ("address", "gateway", "interface")
 
     def __init__(
-        self, address: Prefix, gateway: bytes | None = None, interface: int | None = None
+        self,
+        address: Prefix,
+        gateway: bytes | None = None,
+        interface: int | None = None,
     ) -> None:
         self.address = address
         self.gateway = gateway
@@ -163,7 +172,7 @@ def render_route(route: Route, rich: bool) -> dict[str, Any]:
 
 
 def parse_result(document: Any, version: str) -> Result:
-    """Parse a result of any version, a prevResult or a delegate's; code 6 if it is none."""
+    """Parse a result of any version, a prevResult or a delegate's; code 6 if none."""
     try:
         version = document.get("cniVersion") or version
         result = Result()
@@ -232,7 +241,9 @@ def parse_route(document: Any) -> Route:
         value = document.get(key)
         if value is None:
             continue
-        if type(value) is not int or not 0 <= value < 1 << (8 if key == "scope" else 32):
+        if type(value) is not int or not 0 <= value < 1 << (
+            8 if key == "scope" else 32
+        ):
             raise ValueError(f"{key}: {value!r} is not a number that a route can have")
         options[key] = value
     return Route(destination.subnet(), gateway, options)

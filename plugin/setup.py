@@ -15,7 +15,7 @@ from plugin.errors import CNIError, NetlinkError
 from plugin.netlink import channel as netlink
 from plugin.netlink import rtnetlink
 from plugin.netlink.channel import Channel
-from plugin.result import Interface, IPConfig, Result, parse_result
+from plugin.result import Interface, IPConfig, Result, parse_result, render_result
 from plugin.state.leases import Record
 
 TYPE_CHECKING = False
@@ -60,11 +60,15 @@ class Setup:
         self.lock = -1
         self.made_bridge = False
         self.added_gateways: list[Prefix] = []
-        self.undo: list[Callable[[], None]] = []
+        self.undo: list[Callable[[], object]] = []
 
 
 def attach_pod(call: Call, network: Network) -> Result:
     """Give a pod its interface, addresses and routes; all of it or nothing."""
+    if network.config.ipam is None:
+        # An old version has no result without an address: refused now, not when all
+        # is made and can't be told (CV1).
+        render_result(Result(), network.config.version)
     setup = Setup(call, network, _open_pod(call))
     try:
         _make_way(setup)
@@ -262,9 +266,7 @@ def _withdraw(setup: Setup) -> None:
         posix.close(setup.lock)
 
 
-def _result(
-    setup: Setup, port: Link, wish: AttachmentConfig, given: Result
-) -> Result:
+def _result(setup: Setup, port: Link, wish: AttachmentConfig, given: Result) -> Result:
     """The result of ADD; a prevResult comes first in it (AD3)."""
     config, master = setup.network.config, setup.master
     result = Result()

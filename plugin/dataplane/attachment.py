@@ -80,7 +80,7 @@ def attach(
     host: Channel,
     bridge: Link,
     config: AttachmentConfig,
-    undo: list[Callable[[], None]],
+    undo: list[Callable[[], object]],
 ) -> Link:
     """Make the attachment; returns its host end. The alias, written last, says that
     it is finished."""
@@ -291,9 +291,7 @@ def _delete_by_name(host: Channel, name: str) -> None:
         delete_port(host, link.index, name)
 
 
-def find_port(
-    host: Channel, name: str, container_id: str, ifname: str
-) -> Link | None:
+def find_port(host: Channel, name: str, container_id: str, ifname: str) -> Link | None:
     """The host end of an attachment by its name, if it is still that attachment's:
     finished and ours by its alias, or never finished."""
     link = find_link(host, name) if name else None

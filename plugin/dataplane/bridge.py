@@ -7,7 +7,7 @@ somebody else made is taken over: it keeps its MAC, its addresses and its ports.
 from __future__ import annotations
 
 import posix
-from errno import EEXIST, ENODEV
+from errno import EEXIST, ENODEV, EOPNOTSUPP
 
 from plugin import errors, sysctl
 from plugin.address import Prefix, is_link_local
@@ -86,11 +86,7 @@ def ensure_bridge(channel: Channel, config: BridgeConfig) -> tuple[Link, bool]:
     if config.vlan_filtering and link.vlan_filtering is None:
         if made:
             channel.execute([rtnetlink.delete_link(link.index, link.name)])
-        raise CNIError(
-            errors.KERNEL_REFUSED,
-            "vlan and vlanTrunk: this kernel's bridge has no VLAN filtering",
-            "CONFIG_BRIDGE_VLAN_FILTERING is needed",
-        )
+        raise _no_vlan_filtering()
     changes = _changes(link, config)
     if changes:
         channel.execute(changes)
@@ -104,10 +100,20 @@ def _make(channel: Channel, config: BridgeConfig) -> bool:
         config.name, random_mac(), config.mtu, config.vlan_filtering
     )
     answer = channel.exchange([request])[0]
+    if answer.error and answer.error.errno == EOPNOTSUPP and config.vlan_filtering:
+        raise _no_vlan_filtering()
     if answer.error and answer.error.errno != EEXIST:
         raise answer.error
     # EEXIST: another ADD was faster, which is as good (D2).
     return answer.error is None
+
+
+def _no_vlan_filtering() -> CNIError:
+    return CNIError(
+        errors.KERNEL_REFUSED,
+        "vlan and vlanTrunk: this kernel's bridge has no VLAN filtering",
+        "CONFIG_BRIDGE_VLAN_FILTERING is needed",
+    )
 
 
 def _vanished(name: str) -> CNIError:

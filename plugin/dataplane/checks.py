@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from plugin.result import Route
 
 
-def check_port(host: Channel, name: str, bridge: str, config: AttachmentConfig) -> list[str]:
+def check_port(
+    host: Channel, name: str, bridge: str, config: AttachmentConfig
+) -> list[str]:
     """What differs at the host end, as sentences."""
     link = find_link(host, name)
     if link is None:

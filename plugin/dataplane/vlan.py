@@ -65,7 +65,9 @@ def port_vlans(channel: Channel, index: int) -> dict[int, int]:
     found: dict[int, int] = {}
     for payload in channel.dump(body):
         if int.from_bytes(payload[4:8], "little") == index and payload[0] == AF_BRIDGE:
-            specification = codec.attributes(payload, 16).get(rtnetlink.IFLA_AF_SPEC, b"")
+            specification = codec.attributes(payload, 16).get(
+                rtnetlink.IFLA_AF_SPEC, b""
+            )
             found.update(rtnetlink.parse_bridge_vlans(specification))
     return found
 

@@ -97,7 +97,9 @@ class Channel:
                 if error.errno != EINTR:
                     raise
 
-    def transaction(self, begin: Message, messages: list[Message], end: Message) -> None:
+    def transaction(
+        self, begin: Message, messages: list[Message], end: Message
+    ) -> None:
         """Send one nf_tables batch: all of it happens, or nothing and the first error.
 
         Its frame has no acknowledgement of its own, so the frame's answers are not

@@ -61,7 +61,7 @@ def encode(message: Message, sequence: int) -> bytes:
 
 
 def decode(data: bytes) -> list[tuple[int, int, int, bytes]]:
-    """Split a datagram into (type, flags, sequence, payload); stops at a cut message."""
+    """Split a datagram into (type, flags, sequence, payload), up to a cut message."""
     messages = []
     offset = 0
     while offset + 16 <= len(data):

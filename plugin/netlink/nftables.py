@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 NFPROTO_INET, NFPROTO_IPV4, NFPROTO_BRIDGE, NFPROTO_IPV6 = 1, 2, 7, 10
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-(NEWTABLE, GETTABLE, DELTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE) = range(8)
+(NEWTABLE, GETTABLE, DELTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE) = range(
+    8
+)
 (DELRULE, NEWSET, GETSET, DELSET, NEWSETELEM, GETSETELEM, DELSETELEM) = range(8, 15)
 
 NFT_SET_INTERVAL, NFT_SET_CONCAT = 0x4, 0x80
@@ -60,7 +62,9 @@ def batch_end() -> Message:
     return Message(_BATCH_END, 0, b"\0\0\0\x0a", "change the nftables ruleset")
 
 
-def _message(kind: int, flags: int, family: int, body: bytes, operation: str) -> Message:
+def _message(
+    kind: int, flags: int, family: int, body: bytes, operation: str
+) -> Message:
     # struct nfgenmsg { u8 family; u8 version; be16 res_id; };
     header = bytes((family, 0, 0, 0))
     return Message(_SUBSYSTEM | kind, flags, header + body, operation)
@@ -120,7 +124,9 @@ def new_base_chain(
     kind, number, priority = hook
     body = text_attribute(1, table) + text_attribute(3, name)
     body += nested(
-        4, attribute(1, BE32.pack(number)), attribute(2, BE32.pack(priority & 0xFFFFFFFF))
+        4,
+        attribute(1, BE32.pack(number)),
+        attribute(2, BE32.pack(priority & 0xFFFFFFFF)),
     )
     body += text_attribute(7, kind)
     return _message(
@@ -253,5 +259,3 @@ def verdict(code: int) -> bytes:
     return _expression(
         "immediate", attribute(1, BE32.pack(REG_VERDICT)), nested(2, data)
     )
-
-

@@ -45,7 +45,7 @@ _RTNEXTHOP = Struct("=HBBi")
 
 
 class InstalledRoute:
-    """A route that the kernel has; `hops` is a list of (gateway or None, link index)."""
+    """A route of the kernel; `hops` is a list of (gateway or None, link index)."""
 
     __slots__ = ("destination", "hops", "options", "protocol")
 

@@ -318,7 +318,7 @@ def new_address(index: int, prefix: Prefix, flags: int = 0, scope: int = 0) -> M
 
 
 def link_local_address(index: int, prefix: Prefix) -> Message:
-    """Give an interface its link-local address, usable at once, or leave it as it is."""
+    """Give an interface its link-local address, usable at once."""
     modifier = codec.NLM_F_CREATE | codec.NLM_F_REPLACE
     return _address(RTM_NEWADDR, modifier, index, prefix, IFA_F_NODAD, RT_SCOPE_LINK)
 

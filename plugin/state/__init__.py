@@ -1,4 +1,4 @@
-"""What lies on disk: leases and records that the plugin writes, node state that it reads.
+"""What lies on disk: leases and records that the plugin writes, node state it reads.
 
 Never looks at the kernel's links; the agent imports this package as it is.
 """

@@ -10,7 +10,6 @@ from __future__ import annotations
 import posix
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-
 from posix import O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY
 
 TYPE_CHECKING = False
@@ -75,7 +74,10 @@ def make_folder(path: str) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        make_folder(path.rpartition("/")[0])
+        parent = path.rpartition("/")[0]
+        if not parent:
+            raise
+        make_folder(parent)
         make_folder(path)
 
 

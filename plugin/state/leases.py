@@ -98,6 +98,7 @@ class Store:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self.network = folder.rpartition("/")[2]
         self._attachments = f"{folder}/attachments"
 
     def lock(self, timeout_s: float) -> int:

@@ -194,9 +194,15 @@ class Node(Namespace):
             path.symlink_to(PLUGIN)
         return path
 
-    def add(self, config: dict[str, Any], container_id: str, pod: Namespace) -> Any:
-        """ADD that has to succeed; returns its result."""
-        answer = self.call("ADD", config, container_id, pod)
+    def add(
+        self,
+        config: dict[str, Any],
+        container_id: str,
+        pod: Namespace,
+        **options: Any,
+    ) -> Any:
+        """ADD that has to succeed; returns its result. Options are those of `call`."""
+        answer = self.call("ADD", config, container_id, pod, **options)
         assert answer.exit_code == 0, answer
         return answer.json
 
@@ -204,12 +210,18 @@ class Node(Namespace):
         """Names of the lease files of a network, sorted."""
         folder = (data_dir or self.run_dir) / network
         names = [path.name for path in folder.iterdir()] if folder.exists() else []
-        return sorted(name for name in names if name[0].isalnum() and name[-1].isalnum()
-                      and ("." in name or ":" in name) and "_" not in name)
+        return sorted(
+            name
+            for name in names
+            if name[0].isalnum()
+            and name[-1].isalnum()
+            and ("." in name or ":" in name)
+            and "_" not in name
+        )
 
-    def records(self, network: str = "blue") -> list[str]:
+    def records(self, network: str = "blue", data_dir: Path | None = None) -> list[str]:
         """Names of the attachment records of a network, sorted."""
-        folder = self.run_dir / network / "attachments"
+        folder = (data_dir or self.run_dir) / network / "attachments"
         names = [path.name for path in folder.iterdir()] if folder.exists() else []
         return sorted(name for name in names if not name.startswith("."))
 
