@@ -3,7 +3,8 @@
 python := build/venv/bin/python
 pytest = $(python) -m pytest --junitxml=build/reports/$@.xml
 sources := $(shell find plugin -type f ! -name '*.pyc') pyproject.toml
-shells := scripts/setup scripts/lock scripts/go plugin/freeze/build.sh .ci/run
+shells := $(shell grep --recursive --files-with-matches --extended-regexp \
+	'^#!/(bin/sh|usr/bin/env bash)' scripts plugin tests .ci)
 
 # What needs no root runs as the owner of the tree, so that sudo leaves no caches of root.
 as_owner := $(shell [ "$$(id -u):$$(stat --format %u .)" = 0:0 ] || [ "$$(id -u)" != 0 ] || \
@@ -70,6 +71,7 @@ lock: ## write requirements/ from pyproject.toml's dependency groups
 	scripts/lock
 
 hook: ## have git run `make lint` before each commit
+	mkdir -p "$$(git rev-parse --git-path hooks)"
 	printf '#!/bin/sh\nexec make lint\n' >"$$(git rev-parse --git-path hooks)/pre-commit"
 	chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"
 

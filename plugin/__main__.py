@@ -14,7 +14,6 @@ import time
 from plugin import errors, jsonio, protocol
 from plugin._version import VERSION
 from plugin.call import Call
-from plugin.config import parse_header
 from plugin.errors import CNIError, NetlinkError
 from plugin.fields import member
 from plugin.logfile import LogConfig, write_line
@@ -139,13 +138,12 @@ def _answer(run: Run, read: Callable[[], bytes]) -> bytes:
         run.document = jsonio.loads(run.stdin)
     except jsonio.DecodeError as error:
         raise CNIError(errors.DECODING_FAILURE, "stdin: not JSON", str(error)) from None
-    _, version = parse_header(run.document)
-    protocol.check_version(request.command, version)
-    run.version = version
     call = Call(run.environ, request, run.personality, run.document, run.stdin)
+    protocol.check_version(request.command, call.version)
+    run.version = call.version
     run.notes = call.notes
     result = handler_of(run.personality, request.command)(call)
-    return b"" if result is None else _render(render_result(result, version))
+    return b"" if result is None else _render(render_result(result, call.version))
 
 
 def _variables(environ: Mapping[bytes, bytes]) -> dict[str, str]:

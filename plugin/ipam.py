@@ -55,12 +55,7 @@ def claim(
     lock = locked(store)
     try:
         store.settle(alive)
-        if store.has(record.container_id, record.ifname):
-            raise CNIError(
-                errors.ALREADY_ATTACHED,
-                f"{record.ifname} of {record.container_id} has a record already, "
-                "duplicate allocation is not allowed",
-            )
+        _refuse_second(store, record)
         chosen = choose(store, ipam) if ipam else []
         record.addresses = [ip.address.address for _, ip in chosen]
         descriptor = store.put(record)
@@ -73,6 +68,22 @@ def claim(
         return [ip for _, ip in chosen], descriptor
     finally:
         posix.close(lock)
+
+
+def _refuse_second(store: Store, record: Record) -> None:
+    """Raise if the attachment has something already (AD5), be it of another program."""
+    container_id, ifname = record.container_id, record.ifname
+    held: list[bytes] = []
+    known = store.has(container_id, ifname)
+    if known or store.has_foreign():
+        held = store.find(container_id, ifname)
+    if known or held:
+        what = ", ".join([render_address(address) for address in held]) or ifname
+        raise CNIError(
+            errors.ALREADY_ATTACHED,
+            f"{what} has been allocated to {container_id}, "
+            "duplicate allocation is not allowed",
+        )
 
 
 def _take(

@@ -35,7 +35,6 @@ _RANGE_KEYS = (
     "gatewayOnLink",
     "exclude",
 )
-
 _ROUTE_KEYS = ("dst", "gw", *ROUTE_OPTIONS)
 
 
@@ -74,11 +73,12 @@ def parse_ipam(
         return config
     try:
         config.range_sets = _range_sets(document, ipam, gateway_needed)
-        _check_sets(document, config.range_sets)
+        _check_sets(config.range_sets)
     except TypeError as error:
         problems.wrong_shape(f"ipam: {error}")
     except ValueError as error:
         problems.invalid(f"ipam: {error}")
+    _check_families(document, config.range_sets, problems)
     config.routes = _routes(config.routes, problems)
     config.requested = _requested(document, args, problems)
     for key, path in (("dataDir", config.data_dir), ("resolvConf", config.resolv_conf)):
@@ -107,17 +107,23 @@ def _range_sets(
     return parsed
 
 
-def _check_sets(document: dict[str, Any], range_sets: list[list[Range]]) -> None:
+def _check_sets(range_sets: list[list[Range]]) -> None:
     if not range_sets:
         raise ValueError("no IP ranges specified")
+    ranges.check_sets(range_sets)
+
+
+def _check_families(
+    document: dict[str, Any], range_sets: list[list[Range]], problems: Problems
+) -> None:
+    """Refuse what an old result can't hold, in host-local's very words (CV7)."""
     version = member(document, "cniVersion") or IMPLIED
     sizes = [range_set[0].size for range_set in range_sets]
     crowded = sizes.count(4) > 1 or sizes.count(16) > 1
     if crowded and not at_least(version, "0.3.0"):
-        raise ValueError(
+        problems.invalid(
             f"CNI version {version} does not support more than 1 address per family"
         )
-    ranges.check_sets(range_sets)
 
 
 def _exact_keys(document: Any, keys: tuple[str, ...]) -> Any:

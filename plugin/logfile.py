@@ -10,7 +10,7 @@ import posix
 import time
 
 from plugin import jsonio
-from plugin.fields import member
+from plugin.fields import is_absolute, member
 from plugin.state import files
 
 TYPE_CHECKING = False
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/var/log/pycni/pycni.log"
 DEFAULT_MAX_BYTES = 10 << 20
 DEFAULT_MAX_AGE_DAYS = 60
+_MOST_DAYS = 36500
 _LEVELS = ("debug", "info", "error", "off")
 # Of stdin and result so much is kept in a line.
 _LONGEST = 8192
 _DAY_S = 86400
+# linux/stat.h
+_S_IFMT, _S_IFREG = 0o170000, 0o100000
 
 
 class LogConfig:
@@ -36,13 +39,12 @@ class LogConfig:
         self.path: str = _typed(document, "logFile", str, DEFAULT_PATH)
         self.level: str = _typed(document, "logLevel", str, "debug")
         self.max_bytes: int = _typed(document, "logMaxBytes", int, DEFAULT_MAX_BYTES)
-        self.max_age_days: int = _typed(
-            document, "logMaxAgeDays", int, DEFAULT_MAX_AGE_DAYS
-        )
+        days = _typed(document, "logMaxAgeDays", int, DEFAULT_MAX_AGE_DAYS)
+        self.max_age_days: int = min(max(days, 0), _MOST_DAYS)
 
     def wants(self, level: str) -> bool:
         """Whether a line of this level is written."""
-        if self.level not in _LEVELS or not self.path.startswith("/"):
+        if self.level not in _LEVELS or not is_absolute(self.path):
             return False
         return _LEVELS.index(level) >= _LEVELS.index(self.level) != 3
 
@@ -91,6 +93,8 @@ def render_time(seconds: float) -> str:
 def _rotate(config: LogConfig, now: float, coming: int) -> None:
     """Put a file of another day, or one that would grow too large, aside; prune."""
     state = posix.stat(config.path.encode())
+    if state.st_mode & _S_IFMT != _S_IFREG:
+        return  # /dev/stderr, say
     same_day = int(state.st_mtime) // _DAY_S == int(now) // _DAY_S
     if same_day and state.st_size + coming <= config.max_bytes // 2:
         return

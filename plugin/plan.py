@@ -49,13 +49,12 @@ def plan_gateways(ips: list[IPConfig]) -> list[Prefix]:
 
 
 def _address_after(subnet: Prefix) -> bytes:
-    after = number(subnet.network) + 1
     if subnet.length == len(subnet.address) * 8:
         raise CNIError(
             errors.INVALID_CONFIGURATION,
             f"isGateway: {subnet} came without a gateway, and has no room for one",
         )
-    return packed(after, len(subnet.address))
+    return packed(number(subnet.network) + 1, len(subnet.address))
 
 
 def plan_host_routes(config: NetworkConfig, ips: list[IPConfig]) -> list[Prefix]:

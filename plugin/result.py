@@ -180,7 +180,7 @@ def parse_result(document: Any, version: str) -> Result:
             _parse_flat(document, result)
         else:
             _parse_by_family(document, result)
-        result.dns = dict(document.get("dns") or {})
+        result.dns = {**(document.get("dns") or {})}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CNIError(
             errors.DECODING_FAILURE, f"not a result of CNI {version}", str(error)
@@ -192,20 +192,18 @@ def _parse_flat(document: dict[str, Any], result: Result) -> None:
     for entry in document.get("interfaces") or ():
         interface = Interface(_text(entry["name"]), _text(entry.get("mac") or ""))
         interface.sandbox = _text(entry.get("sandbox") or "")
-        for key, attribute in _INTERFACE_OPTIONS:
-            if entry.get(key):
-                setattr(interface, attribute, entry[key])
+        interface.mtu = _number(entry.get("mtu") or 0)
+        interface.socket_path = _text(entry.get("socketPath") or "")
+        interface.pci_id = _text(entry.get("pciID") or "")
         result.interfaces.append(interface)
     for entry in document.get("ips") or ():
         index = entry.get("interface")
-        if index is not None and type(index) is not int:
-            raise ValueError(f"interface: {index!r} is not an index")
         gateway = entry.get("gateway")
         result.ips.append(
             IPConfig(
                 parse_prefix(_text(entry["address"])),
                 parse_address(_text(gateway)) if gateway else None,
-                index,
+                None if index is None else _number(index),
             )
         )
     result.routes = [parse_route(entry) for entry in document.get("routes") or ()]
@@ -252,4 +250,10 @@ def parse_route(document: Any) -> Route:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a string")
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is not a whole number")
     return value

@@ -11,7 +11,7 @@ from errno import EEXIST, ENODEV, EOPNOTSUPP
 
 from plugin import errors, sysctl
 from plugin.address import Prefix, is_link_local
-from plugin.errors import CNIError
+from plugin.errors import CNIError, NetlinkError
 from plugin.netlink import routes, rtnetlink
 from plugin.netlink.rtnetlink import IFF_PROMISC, IFLA_ADDRESS, IFLA_MTU
 
@@ -83,10 +83,8 @@ def ensure_bridge(channel: Channel, config: BridgeConfig) -> tuple[Link, bool]:
             f"bridge: {config.name} exists and is {link.kind or 'no bridge'}, "
             "not a bridge",
         )
-    if config.vlan_filtering and link.vlan_filtering is None:
-        if made:
-            channel.execute([rtnetlink.delete_link(link.index, link.name)])
-        raise _no_vlan_filtering()
+    if config.vlan_filtering and not link.vlan_filtering:
+        _filter_vlans(channel, link, made)
     changes = _changes(link, config)
     if changes:
         channel.execute(changes)
@@ -100,15 +98,24 @@ def _make(channel: Channel, config: BridgeConfig) -> bool:
         config.name, random_mac(), config.mtu, config.vlan_filtering
     )
     answer = channel.exchange([request])[0]
-    if answer.error and answer.error.errno == EOPNOTSUPP and config.vlan_filtering:
-        raise _no_vlan_filtering()
     if answer.error and answer.error.errno != EEXIST:
-        raise answer.error
+        raise _explained(answer.error, config.vlan_filtering)
     # EEXIST: another ADD was faster, which is as good (D2).
     return answer.error is None
 
 
-def _no_vlan_filtering() -> CNIError:
+def _filter_vlans(channel: Channel, link: Link, made: bool) -> None:
+    """Switch VLAN filtering on, before any other change: not every kernel has it."""
+    answer = channel.exchange([rtnetlink.set_vlan_filtering(link.index, link.name)])[0]
+    if answer.error:
+        if made:
+            channel.execute([rtnetlink.delete_link(link.index, link.name)])
+        raise _explained(answer.error, vlan_filtering=True)
+
+
+def _explained(error: NetlinkError, vlan_filtering: bool) -> Exception:
+    if not vlan_filtering or error.errno != EOPNOTSUPP:
+        return error
     return CNIError(
         errors.KERNEL_REFUSED,
         "vlan and vlanTrunk: this kernel's bridge has no VLAN filtering",
@@ -143,8 +150,6 @@ def _changes(link: Link, config: BridgeConfig) -> list[Message]:
     if config.promiscuous and not link.flags & IFF_PROMISC:
         operation = f"set bridge {name} promiscuous"
         changes.append(rtnetlink.set_flags(index, IFF_PROMISC, IFF_PROMISC, operation))
-    if config.vlan_filtering and not link.vlan_filtering:
-        changes.append(rtnetlink.set_vlan_filtering(index, name))
     return changes
 
 

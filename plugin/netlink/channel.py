@@ -71,13 +71,15 @@ class Channel:
                 index = sequence - first
                 if not 0 <= index < len(messages):
                     continue
-                if kind == codec.NLMSG_ERROR:
-                    answers[index].error = _error(messages[index], flags, payload)
-                    pending -= 1
-                elif kind == codec.NLMSG_DONE:
+                answer, message = answers[index], messages[index]
+                if flags & codec.NLM_F_DUMP_INTR:
+                    answer.error = _disturbed(message)
+                if kind in (codec.NLMSG_ERROR, codec.NLMSG_DONE):
+                    # A dump that fails half-way says so at its end.
+                    answer.error = _error(message, kind, flags, payload) or answer.error
                     pending -= 1
                 else:
-                    answers[index].payloads.append(payload)
+                    answer.payloads.append(payload)
         return answers
 
     def execute(self, messages: list[Message]) -> list[Answer]:
@@ -121,8 +123,8 @@ class Channel:
                 if kind != codec.NLMSG_ERROR or index >= len(messages):
                     continue
                 if index < 0:
-                    raise _error(begin, flags, payload) or _lost(begin)
-                error = error or _error(messages[index], flags, payload)
+                    raise _error(begin, kind, flags, payload) or _lost(begin)
+                error = error or _error(messages[index], kind, flags, payload)
                 pending -= 1
         if error:
             raise error
@@ -135,11 +137,18 @@ def _frame(message: Message, sequence: int) -> bytes:
     return header + message.body
 
 
-def _error(message: Message, flags: int, payload: bytes) -> NetlinkError | None:
-    code, text = codec.decode_error(flags, payload)
+def _error(
+    message: Message, kind: int, flags: int, payload: bytes
+) -> NetlinkError | None:
+    code, text = codec.decode_error(kind, flags, payload)
     if not code:
         return None
     return NetlinkError(message.operation, code, strerror(code), text)
+
+
+def _disturbed(message: Message) -> NetlinkError:
+    """What a dump lists changed meanwhile, so that something may be missing in it."""
+    return NetlinkError(message.operation, EINTR, strerror(EINTR))
 
 
 def _lost(message: Message) -> NetlinkError:

@@ -22,6 +22,7 @@ NLM_F_REQUEST = 0x1
 NLM_F_MULTI = 0x2
 NLM_F_ACK = 0x4
 NLM_F_ECHO = 0x8
+NLM_F_DUMP_INTR = 0x10
 NLM_F_DUMP = 0x300
 NLM_F_REPLACE = 0x100
 NLM_F_EXCL = 0x200
@@ -74,16 +75,18 @@ def decode(data: bytes) -> list[tuple[int, int, int, bytes]]:
     return messages
 
 
-def decode_error(flags: int, payload: bytes) -> tuple[int, str]:
-    """The errno of an NLMSG_ERROR (0 for an acknowledgement), and its text, if any."""
+def decode_error(kind: int, flags: int, payload: bytes) -> tuple[int, str]:
+    """Errno of an NLMSG_ERROR or NLMSG_DONE, 0 for success, and its text, if any."""
     code = -S32.unpack_from(payload)[0]
     if not flags & NLM_F_ACK_TLVS:
         return code, ""
-    # struct nlmsgerr { int error; struct nlmsghdr msg; }; the request's body follows
-    # unless the kernel capped it.
-    start = 4 + 16
-    if not flags & NLM_F_CAPPED:
-        start = 4 + ((U32.unpack_from(payload, 4)[0] + 3) & ~3)
+    # NLMSG_DONE has the error alone: int error;
+    start = 4
+    if kind == NLMSG_ERROR:
+        # struct nlmsgerr { int error; struct nlmsghdr msg; }; the request's body
+        # follows unless the kernel capped it.
+        length = 16 if flags & NLM_F_CAPPED else U32.unpack_from(payload, 4)[0]
+        start += (length + 3) & ~3
     text = attributes(payload, start).get(_NLMSGERR_ATTR_MSG, b"")
     return code, string(text)
 

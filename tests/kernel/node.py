@@ -99,8 +99,9 @@ class Namespace:
 class Node(Namespace):
     """A node: a namespace to run the plugin in, with folders for what it keeps."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, plugin: Path = PLUGIN) -> None:
         super().__init__()
+        self.plugin = plugin
         self.folder = folder
         self.run_dir = folder / "run"
         self.log = folder / "log" / "pycni.log"
@@ -155,6 +156,27 @@ class Node(Namespace):
         stdout, stderr = process.communicate(stdin, timeout=120)
         return Answer(process.returncode, stdout.decode(), stderr.decode())
 
+    def call_together(self, calls: list[dict[str, Any]]) -> list[Answer]:
+        """Run the plugin many times at once; each item is the arguments of a `call`.
+
+        All of them run before the first is given its configuration.
+        """
+        configs = [call["config"] for call in calls]
+        started = [
+            self.start(**{key: call[key] for key in call if key != "config"})
+            for call in calls
+        ]
+        for process, config in zip(started, configs, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(_encode(config))
+            process.stdin.close()
+            process.stdin = None
+        answers = []
+        for process in started:
+            stdout, stderr = process.communicate(timeout=120)
+            answers.append(Answer(process.returncode, stdout.decode(), stderr.decode()))
+        return answers
+
     def start(
         self,
         command: str,
@@ -173,7 +195,7 @@ class Node(Namespace):
             "CNI_CONTAINERID": container_id,
             "CNI_NETNS": path,
             "CNI_IFNAME": ifname,
-            "CNI_PATH": str(PLUGIN.parent),
+            "CNI_PATH": str(self.plugin.parent),
             "CNI_ARGS": args,
             "PATH": os.environ["PATH"],
             **environ,
@@ -191,7 +213,7 @@ class Node(Namespace):
         path = self.folder / "bin" / called_as
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            path.symlink_to(PLUGIN)
+            path.symlink_to(self.plugin)
         return path
 
     def add(
@@ -232,6 +254,37 @@ class Node(Namespace):
     def log_lines(self) -> list[dict[str, Any]]:
         """The lines of the plugin's log."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def files(self) -> dict[str, bytes]:
+        """Path -> content of all files that the plugin keeps, without its log; a
+        folder ends with a slash."""
+        found = {}
+        for path in sorted(self.folder.rglob("*")):
+            name = str(path.relative_to(self.folder))
+            if name.partition("/")[0] in ("log", "bin"):
+                continue
+            if path.is_dir():
+                found[f"{name}/"] = b""
+            else:
+                found[name] = path.read_bytes()
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a call could change: links, addresses, routes, ruleset, files."""
+        addresses = self.run("ip", "-oneline", "address", "show", "scope", "global")
+        state: dict[str, Any] = {
+            "links": self.run("ip", "-oneline", "link"),
+            "addresses": addresses.replace(" tentative", ""),
+            "ruleset": self.ruleset(),
+            "forwarding": self.run(
+                "sysctl", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
+            ),
+            "files": self.files(),
+        }
+        for family in ("-4", "-6"):
+            lines = self.routes(family)
+            state[family] = [line for line in lines if not line.startswith("fe80:")]
+        return state
 
     def delete(self) -> None:
         """Delete the node and its pods."""

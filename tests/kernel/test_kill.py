@@ -23,6 +23,13 @@ pytestmark = pytest.mark.timeout(240)
 
 # What a killed run can leave changed behind it; states differ after these alone.
 CHANGING = ("mkdir", "write", "link", "unlink", "rename", "sendto", "O_CREAT")
+# Calls to die before, in a run of so many: (command, every step).
+LEAST = {
+    ("ADD", True): 150,
+    ("ADD", False): 25,
+    ("DEL", True): 80,
+    ("DEL", False): 9,
+}
 BY = {"runtime": None, "kubelet": KUBELET_ARGS}
 
 
@@ -78,12 +85,13 @@ class Scene:
         log = self.node.folder / "trace"
         wrapper = ("strace", "-f", "-o", str(log))
         assert self.call(command, args=args, wrapper=wrapper).exit_code == 0
-        lines = [line.partition(" ")[2].strip() for line in log.open()]
+        text = log.read_text()
+        lines = [line.partition(" ")[2].strip() for line in text.splitlines()]
         return [line for line in lines if not line.startswith("+++")]
 
-    def kill(self, command: str, step: int, args: str | None = None) -> None:
-        """A run that dies before its system call number `step`."""
-        inject = f"inject=all:signal=SIGKILL:when={step}"
+    def kill(self, command: str, step: Step, args: str | None) -> None:
+        """A run that dies as it enters a system call."""
+        inject = f"inject={step.name}:signal=SIGKILL:when={step.ordinal}"
         wrapper = ("strace", "-f", "-o", "/dev/null", "-e", inject)
         assert self.call(command, args=args, wrapper=wrapper).exit_code == -9
 
@@ -132,16 +140,26 @@ def temporary_files(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob(".*"))
 
 
-def steps_of(calls: list[str], every: bool) -> Iterator[tuple[int, str]]:
-    """Numbers of the calls to die before, from the first that reads stdin; without
-    `every`, those before which something has changed."""
-    begun = False
-    for number, call in enumerate(calls[1:], 2):
-        before = calls[number - 2]
-        begun = begun or call.startswith("read(0")
-        changed = any(name in before.partition("= -1")[0] for name in CHANGING)
-        if begun and (every or changed):
-            yield number, f"killed before call {number}, {call[:60]}"
+class Step:
+    """A system call of a run: which one, and how many of its name up to it."""
+
+    def __init__(self, calls: list[str], index: int) -> None:
+        names = [call.partition("(")[0] for call in calls[: index + 1]]
+        self.name = names[-1]
+        self.ordinal = names.count(self.name)
+        before = calls[index - 1].partition(" = -1")
+        self.follows_change = not before[1] and any(c in before[0] for c in CHANGING)
+        self.what = f"killed before call {index + 1}: {calls[index][:60]}"
+
+
+def steps_of(calls: list[str], every: bool) -> Iterator[Step]:
+    """The calls to die before, from the first that reads stdin; without `every`, those
+    before which something has changed."""
+    begin = next(i for i, call in enumerate(calls) if call.startswith("read(0"))
+    for index in range(begin, len(calls)):
+        step = Step(calls, index)
+        if every or step.follows_change:
+            yield step
 
 
 def prepared(scene: Scene, command: str, args: str | None) -> list[str]:
@@ -162,15 +180,15 @@ def killed(
     """Kill one run after the other; the test puts the node right after each."""
     calls = prepared(scene, command, args)
     count = 0
-    for step, what in steps_of(calls, every):
+    for step in steps_of(calls, every):
         scene.reset()
         if command == "DEL":
-            assert scene.call("ADD").exit_code == 0, what
+            assert scene.call("ADD").exit_code == 0, step.what
         scene.kill(command, step, args)
         count += 1
-        yield what
+        yield step.what
     # The run is neither so short, nor so far from its start, that this says nothing.
-    assert count > (90 if every else 25)
+    assert count >= LEAST[command, every]
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a pod"])

@@ -1,0 +1,1 @@
+"""The plugin as functions: no root, no namespace, no kernel."""
