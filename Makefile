@@ -52,7 +52,7 @@ vm: as-root setup-vm plugin ## tests in small emulated machines (root)
 	$(pytest) --timeout=900 tests/vm
 
 acceptance: as-root setup-dev plugin ## the foreign ways of running a plugin (root)
-	$(pytest) tests/acceptance
+	$(pytest) --timeout=600 tests/acceptance
 
 plugin: build/pycni ## build/pycni, the plugin as one static file
 

@@ -68,7 +68,9 @@ def main(
         try:
             write(output)
         except OSError as error:
-            run.failure = run.failure or to_cni_error(error)
+            if not run.failure:
+                run.failure = to_cni_error(error)
+                run.take_back()
     run.log(output)
     return 1 if run.failure else 0
 
@@ -89,11 +91,21 @@ class Run:
         self.personality = called_as.rpartition("/")[2]
         self.version = protocol.NEWEST
         self.request: Request | None = None
+        self.call: Call | None = None
         self.document: Any = None
         self.stdin = b""
         self.notes: list[str] = []
         self.failure: CNIError | None = None
         self.traceback = ""
+
+    def take_back(self) -> None:
+        """Undo an ADD whose result can't be told: to the runtime it failed (AD6)."""
+        if self.call is None or self.call.request.command != "ADD":
+            return
+        try:
+            handler_of(self.personality, "DEL")(self.call)
+        except (CNIError, NetlinkError, OSError) as error:
+            self.notes.append(f"undo: {error}")
 
     def log(self, output: bytes) -> None:
         """Write the line of this call."""
@@ -138,7 +150,9 @@ def _answer(run: Run, read: Callable[[], bytes]) -> bytes:
         run.document = jsonio.loads(run.stdin)
     except jsonio.DecodeError as error:
         raise CNIError(errors.DECODING_FAILURE, "stdin: not JSON", str(error)) from None
-    call = Call(run.environ, request, run.personality, run.document, run.stdin)
+    run.call = call = Call(
+        run.environ, request, run.personality, run.document, run.stdin
+    )
     protocol.check_version(request.command, call.version)
     run.version = call.version
     run.notes = call.notes
@@ -150,12 +164,11 @@ def _variables(environ: Mapping[bytes, bytes]) -> dict[str, str]:
     """The variables of the specification as text."""
     found = {}
     for name in protocol.VARIABLES:
-        try:
-            found[name] = environ.get(name.encode(), b"").decode()
-        except UnicodeDecodeError as error:
+        found[name], wrong = jsonio.decode(environ.get(name.encode(), b""))
+        if wrong >= 0:
             raise CNIError(
-                errors.INVALID_ENVIRONMENT, f"{name}: byte {error.start} is not UTF-8"
-            ) from None
+                errors.INVALID_ENVIRONMENT, f"{name}: byte {wrong} is not UTF-8"
+            )
     return found
 
 

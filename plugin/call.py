@@ -109,6 +109,15 @@ def known_stores(call: Call) -> list[Store]:
     ]
 
 
+def managed_networks(call: Call) -> set[str]:
+    """The networks that the agent manages on this node; none if that can't be read."""
+    try:
+        states = node.read_states(_folder(call.document, "stateDir", "/var/lib/pycni"))
+    except (CNIError, OSError):
+        return set()
+    return {state.name for state in states}
+
+
 def known_run_dir(call: Call) -> str:
     """The run folder that the configuration names, else the default."""
     return _folder(call.document, "runDir", "/run/pycni")

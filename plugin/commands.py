@@ -5,8 +5,13 @@ Returns a Result or nothing; never prints.
 
 from __future__ import annotations
 
-from plugin import errors, reclaim
-from plugin.call import known_run_dir, known_stores, open_network
+from plugin import errors, plan, reclaim
+from plugin.call import (
+    known_run_dir,
+    known_stores,
+    managed_networks,
+    open_network,
+)
 from plugin.errors import CNIError
 from plugin.fields import member
 
@@ -33,17 +38,24 @@ def delete(call: Call) -> None:
     request = call.request
     failures = reclaim.Failures()
     foreign = ""
+    fallback = reclaim.Fallback([], True, call.notes)
     if call.is_standalone:
         network = open_network(call)
         stores = [network.store]
         run_dir = network.config.run_dir
         foreign = _foreign_ipam(network.config)
+        fallback = _fallback(call, network.config)
     else:
         stores = known_stores(call)
         run_dir = known_run_dir(call)
     for store in stores:
         failures.attempt(
-            reclaim.take_back_known, store, request, run_dir, request.by_kubelet
+            reclaim.take_back_known,
+            store,
+            request,
+            run_dir,
+            request.by_kubelet,
+            fallback,
         )
     if foreign:
         failures.attempt(_delegate, call, foreign, b"DEL")
@@ -74,14 +86,21 @@ def collect_garbage(call: Call) -> None:
     failures = reclaim.Failures()
     name: str = call.document["name"]
     foreign = ""
+    fallback = reclaim.Fallback([], True, call.notes)
     if call.is_standalone:
         network = open_network(call)
         stores, run_dir = [network.store], network.config.run_dir
         foreign = _foreign_ipam(network.config)
+        fallback = _fallback(call, network.config)
+        owned = {name}
     else:
         stores, run_dir = known_stores(call), known_run_dir(call)
+        owned = managed_networks(call)
     for store in stores:
-        failures.attempt(reclaim.collect, store, valid, run_dir, name)
+        is_owned = store.network in owned
+        failures.attempt(
+            reclaim.collect, store, valid, run_dir, name, fallback, is_owned
+        )
     if foreign:
         failures.attempt(_delegate, call, foreign, b"GC")
     failures.raise_first()
@@ -124,6 +143,12 @@ def parse_valid(document: dict[str, object]) -> set[tuple[str, str]]:
             f"{_VALID}: missing, so nothing was removed; an empty list removes all",
         )
     return valid
+
+
+def _fallback(call: Call, config: NetworkConfig) -> reclaim.Fallback:
+    """What an attachment of a standalone network has, where its record is lost."""
+    masquerade = plan.plan_masquerade(config, [])
+    return reclaim.Fallback(masquerade, config.mac_spoof_check, call.notes)
 
 
 def _foreign_ipam(config: NetworkConfig) -> str:

@@ -242,16 +242,17 @@ def _trunk_problem(low: Any, high: Any, single: Any) -> str:
 def _chosen_mac(config: NetworkConfig, args: dict[str, str], problems: Problems) -> str:
     """The MAC asked for: runtimeConfig.mac, then args.cni.mac, then CNI_ARGS MAC."""
     cni_args = member(config.args, "cni")
-    for field, value in (
-        ("runtimeConfig.mac", member(config.runtime_config, "mac")),
-        ("args.cni.mac", member(cni_args, "mac")),
-        ("CNI_ARGS MAC", args.get("MAC")),
+    invalid = problems.invalid
+    for field, value, report in (
+        ("runtimeConfig.mac", member(config.runtime_config, "mac"), invalid),
+        ("args.cni.mac", member(cni_args, "mac"), invalid),
+        ("CNI_ARGS MAC", args.get("MAC"), problems.bad_environment),
     ):
         if not value:
             continue
         if isinstance(value, str) and is_unicast_mac(value):
             return value.lower().replace("-", ":")
-        problems.invalid(f"{field}: {value!r} is not a unicast MAC address")
+        report(f"{field}: {value!r} is not a unicast MAC address")
     return ""
 
 

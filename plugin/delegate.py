@@ -7,6 +7,7 @@ is passed on.
 from __future__ import annotations
 
 import posix
+from _signal import SIGPIPE
 from posix import O_CLOEXEC
 
 from plugin import errors, jsonio
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def find_plugin(name: str, path: str) -> str:
     """The file of a plugin in CNI_PATH, a list of folders parted by colons."""
-    if not name or "/" in name:
+    if not name or "/" in name or "\0" in name:
         raise CNIError(
             errors.INVALID_CONFIGURATION, f"ipam.type: {name!r} is not a plugin's name"
         )
@@ -56,44 +57,45 @@ def call(
             ) from None
     if status == 0:
         return document
-    if isinstance(document, dict) and type(document.get("code")) is int:
+    answer = document if isinstance(document, dict) else {}
+    code = answer.get("code")
+    if type(code) is int and code > 0:
         raise CNIError(
-            document["code"],
-            f"{name}: {document.get('msg', '')}",
-            str(document.get("details", "")),
+            code,
+            f"{name}: {answer.get('msg', '')}",
+            str(answer.get("details", "")),
         )
     raise CNIError(errors.DELEGATE_FAILED, f"{path} failed with exit code {status}")
 
 
 def _run(path: str, environ: Mapping[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
-    """Start a program, feed it, and return its exit code and what it printed."""
-    in_read, in_write = posix.pipe2(O_CLOEXEC)
+    """Start a program, feed it, and return its exit code and what it printed.
+
+    It gets its stdin as a file: whether and when it reads that holds nobody up.
+    """
+    fed = posix.memfd_create("stdin")
     out_read, out_write = posix.pipe2(O_CLOEXEC)
     try:
+        files.write_all(fed, stdin)
+        posix.lseek(fed, 0, 0)
         child = posix.posix_spawn(
             path.encode(),
             [path.encode()],
             dict(environ),
             file_actions=[
-                (posix.POSIX_SPAWN_DUP2, in_read, 0),
+                (posix.POSIX_SPAWN_DUP2, fed, 0),
                 (posix.POSIX_SPAWN_DUP2, out_write, 1),
             ],
+            setsigdef=[SIGPIPE],  # ignored by us, see freeze/main.c
         )
     except OSError as error:
-        posix.close(in_write)
         posix.close(out_read)
         raise CNIError(
             errors.DELEGATE_FAILED, f"{path} can't be run: {error.strerror}"
         ) from None
     finally:
-        posix.close(in_read)
+        posix.close(fed)
         posix.close(out_write)
-    try:
-        files.write_all(in_write, stdin)
-    except BrokenPipeError:
-        pass  # it did not read all of it: its answer counts
-    finally:
-        posix.close(in_write)
     output = files.read_all(out_read)
     posix.close(out_read)
     _, status = posix.waitpid(child, 0)

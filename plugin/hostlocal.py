@@ -63,7 +63,15 @@ def _is_alive(record: Record) -> bool:
 def delete(call: Call) -> None:
     """Give the addresses back."""
     _, store = _open(call)
-    _release(store, call.request.container_id, call.request.ifname)
+    if not files.exists(store.folder):
+        return
+    # Two calls for one attachment, and a third that claims what the first gave back:
+    # the lock keeps the second from taking that away.
+    lock = ipam.locked(store)
+    try:
+        _release(store, call.request.container_id, call.request.ifname)
+    finally:
+        posix.close(lock)
 
 
 def _release(store: Store, container_id: str, ifname: str) -> None:
@@ -108,6 +116,8 @@ def status(call: Call) -> None:
     """Raise code 50 unless an address could be claimed now."""
     config, store = _open(call)
     config.requested = []
+    if store.is_of_another_boot():
+        return
     try:
         ipam.choose(store, config)
     except CNIError as error:

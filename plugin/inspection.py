@@ -10,6 +10,7 @@ import posix
 from plugin import errors, ipam, netns, plan, reclaim, sysctl
 from plugin.address import render_address
 from plugin.call import open_network
+from plugin.config import is_unicast_mac
 from plugin.dataplane import bridge, checks, naming, ruleset, spoofcheck, vlan
 from plugin.errors import CNIError
 from plugin.netlink import channel as netlink
@@ -38,7 +39,8 @@ def attachment_problems(call: Call, network: Network) -> list[str]:
     problems += _bridge_problems(host, config, wanted)
     routes = _own_routes(config, ips, previous)
     wish = plan.plan_attachment(config, request, network.name, ips, routes)
-    wish.mac = rtnetlink.parse_mac(record.mac) if record.mac else b""
+    wish.mac = _expected_mac(previous, request.ifname, record)
+    record.mac = record.mac or rtnetlink.render_mac(wish.mac)
     problems += checks.check_port(host, record.veth, config.bridge, wish)
     problems += _pod_problems(request, wish)
     problems += _ruleset_problems(config, ips, record)
@@ -83,6 +85,15 @@ def _own_ips(previous: Result, ifname: str) -> list[IPConfig]:
         if interface.name == ifname and interface.sandbox
     ]
     return [ip for ip in previous.ips if ip.interface is None or ip.interface in ours]
+
+
+def _expected_mac(previous: Result, ifname: str, record: Record) -> bytes:
+    """The MAC of our interface in the result: a later plugin may have set it (CK3)."""
+    for interface in previous.interfaces:
+        named = interface.name == ifname and interface.sandbox
+        if named and is_unicast_mac(interface.mac):
+            return rtnetlink.parse_mac(interface.mac.replace("-", ":"))
+    return rtnetlink.parse_mac(record.mac) if record.mac else b""
 
 
 def _own_routes(
@@ -156,7 +167,7 @@ def _ruleset_problems(
         return []
     channel = Channel(netlink.NETFILTER)
     problems = ruleset.check_masquerade(channel, wanted) if wanted else []
-    if config.mac_spoof_check:
+    if config.mac_spoof_check and record.mac:
         mac = rtnetlink.parse_mac(record.mac)
         problems += spoofcheck.check_spoof_check(channel, record.veth, mac)
     channel.close()
@@ -171,26 +182,29 @@ def require_ready(call: Call) -> Network:
         if error.code in (errors.TRY_AGAIN_LATER, errors.NODE_STATE_MISSING):
             error.code = errors.NOT_AVAILABLE
         raise
-    _require_addresses(network)
-    if network.store.attachments():
+    if _require_addresses(network) and network.store.attachments():
         _require_bridge(network)
     return network
 
 
-def _require_addresses(network: Network) -> None:
-    own = network.config.ipam
-    if own is None or own.is_foreign:
-        return
+def _require_addresses(network: Network) -> bool:
+    """Raise code 50 if no address is free; False if what is there is of another boot,
+    and void with the next ADD."""
+    own, store = network.config.ipam, network.store
     try:
-        own.requested = []
-        ipam.choose(network.store, own)
+        if store.is_of_another_boot():
+            return False
+        if own is not None and not own.is_foreign:
+            own.requested = []
+            ipam.choose(store, own)
     except CNIError as error:
         raise CNIError(errors.NOT_AVAILABLE, error.message, error.details) from None
     except OSError as error:
         raise CNIError(
             errors.NOT_AVAILABLE,
-            f"{network.store.folder} can't be read: {error.strerror}",
+            f"{store.folder} can't be read: {error.strerror}",
         ) from None
+    return True
 
 
 def _require_bridge(network: Network) -> None:

@@ -35,12 +35,30 @@ class DecodeError(ValueError):
     """The bytes are not JSON; the message says where."""
 
 
+def decode(data: bytes) -> tuple[str, int]:
+    """UTF-8 as text, and the place of the first byte that is none, else -1.
+
+    For an error of the strict decoder the interpreter would load the module
+    `encodings`, which the executable does not have.
+    """
+    text = data.decode("utf-8", "replace")
+    whole = text.encode()
+    if whole == data:
+        return text, -1
+    place = 0
+    while place < len(data) and whole[place] == data[place]:
+        place += 1
+    # The replacement may begin with the bytes of what it replaced.
+    while whole[place] & 0xC0 == 0x80:
+        place -= 1
+    return text, place
+
+
 def loads(data: bytes) -> Any:
     """Parse UTF-8 JSON text to dict, list, str, int, float, bool or None."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise DecodeError(f"byte {error.start}: not UTF-8") from None
+    text, wrong = decode(data)
+    if wrong >= 0:
+        raise DecodeError(f"byte {wrong}: not UTF-8")
     try:
         value, position = _value(text, _skip(text, 0), 0)
     except IndexError:
@@ -129,8 +147,12 @@ def _array(text: str, position: int, depth: int) -> tuple[list[Any], int]:
 def _string(text: str, position: int) -> tuple[str, int]:
     """Read a string whose opening quote is behind us; jumps from escape to escape."""
     parts: list[str] = []
+    quote = -1
     while True:
-        quote = text.find('"', position)
+        # Searched anew only where an escape has passed it: text full of escapes would
+        # be searched to its end for each of them.
+        if quote < position:
+            quote = text.find('"', position)
         if quote < 0:
             raise IndexError
         slash = text.find("\\", position, quote)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import posix
 import time
+from fcntl import LOCK_EX, LOCK_NB, flock
+from posix import O_CLOEXEC, O_RDONLY
 
 from plugin import jsonio
 from plugin.fields import is_absolute, member
@@ -41,6 +43,13 @@ class LogConfig:
         self.max_bytes: int = _typed(document, "logMaxBytes", int, DEFAULT_MAX_BYTES)
         days = _typed(document, "logMaxAgeDays", int, DEFAULT_MAX_AGE_DAYS)
         self.max_age_days: int = min(max(days, 0), _MOST_DAYS)
+
+    @property
+    def current_bytes(self) -> int:
+        """How large the file that is written to may grow; those put aside have the
+        rest. Less than half, as calls that write at once may each add a line to it,
+        and it has to fit into the rest."""
+        return self.max_bytes * 7 // 16
 
     def wants(self, level: str) -> bool:
         """Whether a line of this level is written."""
@@ -91,17 +100,37 @@ def render_time(seconds: float) -> str:
 
 
 def _rotate(config: LogConfig, now: float, coming: int) -> None:
-    """Put a file of another day, or one that would grow too large, aside; prune."""
+    """Put a file of another day, or one that would grow too large, aside; prune.
+
+    One call at a time: else the second one would put a file aside that is just begun.
+    """
+    if not _is_full(config, now, coming):
+        return
+    descriptor = posix.open(config.path.encode(), O_RDONLY | O_CLOEXEC)
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+        # It may have been put aside since, by the call that had the lock before.
+        if _is_full(config, now, coming):
+            _put_aside(config, now)
+            _prune(config, now)
+    except BlockingIOError:
+        pass
+    finally:
+        posix.close(descriptor)
+
+
+def _is_full(config: LogConfig, now: float, coming: int) -> bool:
     state = posix.stat(config.path.encode())
     if state.st_mode & _S_IFMT != _S_IFREG:
-        return  # /dev/stderr, say
+        return False  # /dev/stderr, say
     same_day = int(state.st_mtime) // _DAY_S == int(now) // _DAY_S
-    if same_day and state.st_size + coming <= config.max_bytes // 2:
-        return
-    day = render_time(state.st_mtime)[:10]
+    return not same_day or state.st_size + coming > config.current_bytes
+
+
+def _put_aside(config: LogConfig, now: float) -> None:
+    day = render_time(posix.stat(config.path.encode()).st_mtime)[:10]
     aside = f"{config.path}.{day}.{int(now * 1000)}.{posix.getpid()}"
     posix.rename(config.path.encode(), aside.encode())
-    _prune(config, now)
 
 
 def _prune(config: LogConfig, now: float) -> None:
@@ -114,8 +143,7 @@ def _prune(config: LogConfig, now: float) -> None:
             state = posix.stat(path.encode())
             found.append((state.st_mtime, state.st_size, path))
     oldest_kept = now - config.max_age_days * _DAY_S
-    # The file that is written to may take the other half.
-    room = config.max_bytes // 2
+    room = config.max_bytes - config.current_bytes
     for modified, size, path in sorted(found, reverse=True):
         room -= size
         if modified < oldest_kept or room < 0:

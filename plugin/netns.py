@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posix
 from fcntl import ioctl
-from posix import O_CLOEXEC, O_RDONLY
+from posix import O_CLOEXEC, O_NONBLOCK, O_RDONLY
 
 from plugin import errors
 from plugin.errors import CNIError
@@ -35,8 +35,11 @@ def open_netns(path: str) -> int:
     FileNotFoundError is left to the caller: for DEL it is no error.
     """
     try:
-        descriptor = posix.open(path.encode(), O_RDONLY | O_CLOEXEC)
-    except (NotADirectoryError, PermissionError, IsADirectoryError) as error:
+        # O_NONBLOCK: a FIFO without a writer must not hold us.
+        descriptor = posix.open(path.encode(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
         raise _bad(path, error.strerror) from None
     try:
         kind = ioctl(descriptor, _NS_GET_NSTYPE)

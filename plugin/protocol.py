@@ -132,7 +132,8 @@ def ifname_problems(field: str, name: str) -> list[str]:
     """What is wrong with an interface name (EN4), as sentences."""
     if len(name.encode()) > IFNAME_LENGTH:
         return [f"{field}: {name[:64]!r} is longer than {IFNAME_LENGTH} bytes"]
-    if name in (".", "..") or not name.isprintable():
+    # The kernel takes a name with '%' for a pattern, and makes another one of it.
+    if name in (".", "..") or "%" in name or not name.isprintable():
         return [f"{field}: {name!r} is not an interface name"]
     for character in name:
         if character in "/:" or character.isspace():

@@ -60,12 +60,9 @@ class Range:
         Never the gateway, the network address, the broadcast address (IPv4), nor
         an excluded one; an excluded block of any size is one step.
         """
-        moved = True
-        while moved and value <= self.end:
-            moved = False
-            for first, last in self.excluded:
-                if first <= value <= last:
-                    value, moved = last + 1, True
+        for first, last in self.excluded:
+            if first <= value <= last:
+                value = last + 1
         return min(value, self.end + 1)
 
 
@@ -93,10 +90,13 @@ def parse_range(document: Any, gateway_needed: bool) -> Range:
     if result.gateway:
         gateway = number(result.gateway)
         result.excluded.append((gateway, gateway))
+    # In order, so that one pass over them finds the next address.
+    result.excluded.sort()
     result.start = network if small else network + 1
     result.end = broadcast if small or result.size == 16 else broadcast - 1
     _bounds(document, result)
     result.excluded += [_excluded(text, result) for text in _list(document, "exclude")]
+    result.excluded.sort()
     return result
 
 

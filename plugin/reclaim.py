@@ -47,12 +47,30 @@ class Failures:
             raise self.errors[0]
 
 
+class Fallback:
+    """What helps where a record is lost or damaged (B5): what an attachment has by its
+    configuration, and a list that takes a sentence for the log."""
+
+    __slots__ = ("masquerade", "notes", "spoof_check")
+
+    def __init__(
+        self,
+        masquerade: list[ruleset.Masquerade],
+        spoof_check: bool,
+        notes: list[str],
+    ) -> None:
+        self.masquerade = render_masquerade(masquerade)
+        self.spoof_check = spoof_check
+        self.notes = notes
+
+
 def lock_dataplane(run_dir: str, shared: bool, timeout_s: float) -> int:
     """Keep bridge and ruleset from being taken away (shared), or take them away.
 
     ADD holds it shared while it works in the kernel. Close the descriptor to unlock.
     """
-    path = f"{run_dir}/dataplane.lock"
+    # The dot: no network can have that name, whose folder would be in its place.
+    path = f"{run_dir}/.dataplane.lock"
     try:
         return files.lock(path, timeout_s, shared)
     except FileNotFoundError:
@@ -66,13 +84,13 @@ def lock_dataplane(run_dir: str, shared: bool, timeout_s: float) -> int:
 
 
 def take_back_known(
-    store: Store, request: Request, run_dir: str, leave_link: bool
+    store: Store, request: Request, run_dir: str, leave_link: bool, fallback: Fallback
 ) -> None:
     """Undo the attachment that a DEL is about, with or without a record of it."""
     container_id, ifname = request.container_id, request.ifname
     if store.has(container_id, ifname):
         try:
-            take_back(store, container_id, ifname, run_dir, leave_link)
+            take_back(store, container_id, ifname, run_dir, fallback, leave_link)
         except TimeoutError:
             raise CNIError(
                 errors.TRY_AGAIN_LATER,
@@ -80,7 +98,8 @@ def take_back_known(
                 f"{_RECORD_TIMEOUT_S:g} s",
             ) from None
     else:
-        take_back_unrecorded(store, container_id, ifname, leave_link)
+        record = _lost_record(store, container_id, ifname, fallback)
+        take_back_unrecorded(store, record, run_dir, leave_link)
 
 
 def take_back(
@@ -88,6 +107,7 @@ def take_back(
     container_id: str,
     ifname: str,
     run_dir: str,
+    fallback: Fallback,
     leave_link: bool = False,
     timeout_s: float = _RECORD_TIMEOUT_S,
 ) -> None:
@@ -100,22 +120,40 @@ def take_back(
     if descriptor < 0:
         return
     try:
-        record = read_record(store, container_id, ifname)
+        record = read_record(store, container_id, ifname, fallback)
         if record is not None:
             _undo(store, record, run_dir, leave_link)
     finally:
         posix.close(descriptor)
 
 
-def read_record(store: Store, container_id: str, ifname: str) -> Record | None:
+def read_record(
+    store: Store, container_id: str, ifname: str, fallback: Fallback | None = None
+) -> Record | None:
     """The record of an attachment; a damaged one is rebuilt from the leases (B5)."""
     try:
         return store.get(container_id, ifname)
-    except ValueError:
-        record = Record(store.network, container_id, ifname)
+    except ValueError as error:
+        record = _lost_record(store, container_id, ifname, fallback)
         record.addresses = store.find(container_id, ifname)
-        record.veth = naming.host_name(store.network, container_id, ifname)
+        if fallback:
+            fallback.notes.append(
+                f"the record of {ifname} of {container_id} in {store.folder} is "
+                f"damaged ({error}): what it had is found by its name"
+            )
         return record
+
+
+def _lost_record(
+    store: Store, container_id: str, ifname: str, fallback: Fallback | None
+) -> Record:
+    """What an attachment may have that can be told without its record."""
+    record = Record("", container_id, ifname)
+    record.veth = naming.host_name(store.network, container_id, ifname)
+    if fallback is not None:
+        record.masquerade = fallback.masquerade
+        record.spoof_check = fallback.spoof_check
+    return record
 
 
 def _undo(store: Store, record: Record, run_dir: str, leave_link: bool) -> None:
@@ -128,9 +166,13 @@ def _undo(store: Store, record: Record, run_dir: str, leave_link: bool) -> None:
     if record.spoof_check:
         failures.attempt(remove_spoof_check, record)
         failures.attempt(_remove_spoof_table, run_dir)
+    alone = not _others(store, record)
+    if record.masquerade and alone:
+        failures.attempt(_remove_last, host, store, record, run_dir)
     if not failures.errors:
         store.forget(record.container_id, record.ifname)
-    if record.masquerade:
+    if record.masquerade and not alone:
+        # Two that go at once see each other: the later one finds that it was the last.
         failures.attempt(_remove_last, host, store, record, run_dir)
     host.close()
     failures.raise_first()
@@ -147,10 +189,11 @@ def _remove_port(host: Channel, record: Record, leave_link: bool) -> None:
 
 
 def remove_spoof_check(record: Record) -> None:
-    """Free the port of an attachment from its MAC address."""
+    """Free the port of an attachment from its MAC address, known or not."""
     channel = Channel(netlink.NETFILTER)
-    mac = rtnetlink.parse_mac(record.mac)
-    spoofcheck.remove_spoof_check(channel, record.veth, mac)
+    macs = [rtnetlink.parse_mac(record.mac)] if record.mac else []
+    for mac in macs or spoofcheck.bound_macs(channel, record.veth):
+        spoofcheck.remove_spoof_check(channel, record.veth, mac)
     channel.close()
 
 
@@ -167,13 +210,19 @@ def _remove_spoof_table(run_dir: str) -> None:
     channel.close()
 
 
+def _others(store: Store, record: Record) -> bool:
+    """Whether the network has an attachment beside that of the record."""
+    own = (record.container_id, record.ifname)
+    return any(other != own for other in store.attachments())
+
+
 def _remove_last(host: Channel, store: Store, record: Record, run_dir: str) -> None:
     """The last attachment of a standalone network takes its masquerade along."""
-    if store.attachments():
+    if _others(store, record):
         return
     lock = lock_dataplane(run_dir, shared=False, timeout_s=_DATAPLANE_TIMEOUT_S)
     try:
-        if not store.attachments():
+        if not _others(store, record):
             remove_masquerade(host, record)
     finally:
         posix.close(lock)
@@ -222,74 +271,107 @@ def parse_masquerade(texts: list[list[str]]) -> list[ruleset.Masquerade]:
 
 
 def take_back_unrecorded(
-    store: Store, container_id: str, ifname: str, leave_link: bool
+    store: Store, record: Record, run_dir: str, leave_link: bool
 ) -> None:
     """Undo an attachment whose record is lost: by the name and alias of its host end,
     and where another program kept leases in this store, by reading them (B5)."""
+    container_id, ifname = record.container_id, record.ifname
     host = Channel(netlink.ROUTE)
-    name = naming.host_name(store.network, container_id, ifname)
-    port = attachment.find_port(host, name, container_id, ifname)
-    addresses = []
-    # Without an alias it may be anybody's.
-    if port is not None and port.alias:
-        owner = naming.parse_alias(port.alias)
-        addresses = owner.addresses if owner else []
-        record = Record(store.network, container_id, ifname)
-        record.veth = name
-        _remove_port(host, record, leave_link)
+    port = attachment.find_port(host, record.veth, container_id, ifname)
     host.close()
-    if store.has_foreign():
-        addresses = addresses + store.find(container_id, ifname)
-    for address in addresses:
-        store.release(address, container_id, ifname)
+    # Without an alias it may be anybody's.
+    is_ours = port is not None and bool(port.alias)
+    owner = naming.parse_alias(port.alias) if port is not None else None
+    if owner is not None:
+        record.addresses = owner.addresses
+    if store.has_foreign() or (is_ours and not record.addresses):
+        record.addresses = record.addresses + store.find(container_id, ifname)
+    if is_ours or record.addresses:
+        _undo(store, record, run_dir, leave_link)
 
 
-def collect(store: Store, valid: set[tuple[str, str]], run_dir: str, name: str) -> None:
+def collect(
+    store: Store,
+    valid: set[tuple[str, str]],
+    run_dir: str,
+    name: str,
+    fallback: Fallback,
+    owned: bool,
+) -> None:
     """Undo every attachment of a network that is not valid any more (GC1, GC2).
 
-    Only records of the configuration `name`. What another call works on is left to it.
+    Only those of the configuration `name`, by their records. What has lost its record
+    goes with them if the store is `owned` by that configuration and serves no other.
+    What another call works on is left to it.
     """
     failures = Failures()
-    for container_id, ifname in store.attachments():
-        if (container_id, ifname) in valid:
+    records = [read_record(store, *attachment) for attachment in store.attachments()]
+    owned = owned and all(r.name in (name, "") for r in records if r is not None)
+    for record in records:
+        if record is None or (record.container_id, record.ifname) in valid:
             continue
-        record = read_record(store, container_id, ifname)
-        if record is not None and record.name in (name, store.network):
-            failures.attempt(_collect_one, store, container_id, ifname, run_dir)
-    failures.attempt(_collect_links, store, valid)
-    failures.attempt(_collect_leases, store, valid)
+        if record.name == name or (owned and not record.name):
+            whose = (record.container_id, record.ifname)
+            failures.attempt(_collect_one, store, *whose, run_dir, fallback)
+    if owned:
+        failures.attempt(_collect_lost, store, valid, run_dir, fallback)
+        failures.attempt(_collect_leases, store, valid)
     failures.attempt(store.sweep)
     failures.raise_first()
 
 
-def _collect_one(store: Store, container_id: str, ifname: str, run_dir: str) -> None:
+def _collect_lost(
+    store: Store, valid: set[tuple[str, str]], run_dir: str, fallback: Fallback
+) -> None:
+    failures = Failures()
+    for owner in _lost_owners(store):
+        if (owner.container_id, owner.ifname) not in valid:
+            lost = _lost_record(store, owner.container_id, owner.ifname, fallback)
+            failures.attempt(take_back_unrecorded, store, lost, run_dir, False)
+    failures.raise_first()
+
+
+def _collect_one(
+    store: Store, container_id: str, ifname: str, run_dir: str, fallback: Fallback
+) -> None:
     try:
-        take_back(store, container_id, ifname, run_dir, timeout_s=0.001)
+        take_back(store, container_id, ifname, run_dir, fallback, timeout_s=0)
     except TimeoutError:
         pass  # an ADD or DEL has it in hand
 
 
-def _collect_links(store: Store, valid: set[tuple[str, str]]) -> None:
-    """Host ends whose record is lost."""
+def _lost_owners(store: Store) -> list[naming.Owner]:
+    """The attachments whose host ends are there, and whose records are lost."""
     host = Channel(netlink.ROUTE)
-    for payload in host.dump(rtnetlink.all_links()):
-        link = rtnetlink.parse_link(payload)
-        owner = naming.parse_alias(link.alias)
-        if owner is None or owner.network != store.network:
-            continue
-        known = store.has(owner.container_id, owner.ifname)
-        if not known and (owner.container_id, owner.ifname) not in valid:
-            attachment.delete_port(host, link.index, link.name)
+    links = [rtnetlink.parse_link(p) for p in host.dump(rtnetlink.all_links())]
     host.close()
+    owners = [naming.parse_alias(link.alias) for link in links]
+    return [
+        owner
+        for owner in owners
+        if owner is not None
+        and owner.network == store.network
+        and not store.has(owner.container_id, owner.ifname)
+    ]
 
 
 def _collect_leases(store: Store, valid: set[tuple[str, str]]) -> None:
     """Leases whose record is lost; an old-style one counts by its container id."""
     valid_ids = {container_id for container_id, _ in valid}
-    for address in store.leases():
+
+    def is_lost(address: bytes) -> bool:
         container_id, ifname = store.holder(address)
-        if store.has(container_id, ifname):
-            continue
         kept = (container_id, ifname) in valid if ifname else container_id in valid_ids
-        if not kept:
-            store.drop(address)
+        return not kept and not store.has(container_id, ifname)
+
+    lost = [address for address in store.leases() if is_lost(address)]
+    if not lost:
+        return
+    # Under the lock nobody can claim an address between the look and the removal.
+    lock = ipam.locked(store)
+    try:
+        for address in lost:
+            if is_lost(address):
+                store.drop(address)
+    finally:
+        posix.close(lock)

@@ -14,7 +14,7 @@ from plugin.address import (
     render_address,
 )
 from plugin.errors import CNIError
-from plugin.protocol import at_least
+from plugin.protocol import VERSIONS, at_least
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,14 +174,17 @@ def render_route(route: Route, rich: bool) -> dict[str, Any]:
 def parse_result(document: Any, version: str) -> Result:
     """Parse a result of any version, a prevResult or a delegate's; code 6 if none."""
     try:
-        version = document.get("cniVersion") or version
+        entry = _object(document, "the result")
+        version = entry.get("cniVersion") or version
+        if version not in VERSIONS:
+            raise ValueError(f"cniVersion: {version!r} is not supported")
         result = Result()
         if at_least(version, "0.3.0"):
-            _parse_flat(document, result)
+            _parse_flat(entry, result)
         else:
-            _parse_by_family(document, result)
-        result.dns = {**(document.get("dns") or {})}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+            _parse_by_family(entry, result)
+        result.dns = dict(_object(entry.get("dns") or {}, "dns"))
+    except ValueError as error:
         raise CNIError(
             errors.DECODING_FAILURE, f"not a result of CNI {version}", str(error)
         ) from None
@@ -189,45 +192,40 @@ def parse_result(document: Any, version: str) -> Result:
 
 
 def _parse_flat(document: dict[str, Any], result: Result) -> None:
-    for entry in document.get("interfaces") or ():
-        interface = Interface(_text(entry["name"]), _text(entry.get("mac") or ""))
+    for entry in _objects(document, "interfaces"):
+        interface = Interface(_text(entry.get("name")), _text(entry.get("mac") or ""))
         interface.sandbox = _text(entry.get("sandbox") or "")
         interface.mtu = _number(entry.get("mtu") or 0)
         interface.socket_path = _text(entry.get("socketPath") or "")
         interface.pci_id = _text(entry.get("pciID") or "")
         result.interfaces.append(interface)
-    for entry in document.get("ips") or ():
+    for entry in _objects(document, "ips"):
+        ip = _parse_ip(entry, "address")
         index = entry.get("interface")
-        gateway = entry.get("gateway")
-        result.ips.append(
-            IPConfig(
-                parse_prefix(_text(entry["address"])),
-                parse_address(_text(gateway)) if gateway else None,
-                None if index is None else _number(index),
-            )
-        )
-    result.routes = [parse_route(entry) for entry in document.get("routes") or ()]
+        ip.interface = None if index is None else _number(index)
+        result.ips.append(ip)
+    result.routes = [parse_route(entry) for entry in _objects(document, "routes")]
 
 
 def _parse_by_family(document: dict[str, Any], result: Result) -> None:
     for key in ("ip4", "ip6"):
-        entry = document.get(key)
-        if not entry:
-            continue
-        gateway = entry.get("gateway")
-        result.ips.append(
-            IPConfig(
-                parse_prefix(_text(entry["ip"])),
-                parse_address(_text(gateway)) if gateway else None,
-            )
-        )
-        result.routes += [parse_route(route) for route in entry.get("routes") or ()]
+        if document.get(key):
+            entry = _object(document[key], key)
+            result.ips.append(_parse_ip(entry, "ip"))
+            result.routes += [parse_route(route) for route in _objects(entry, "routes")]
+
+
+def _parse_ip(document: dict[str, Any], key: str) -> IPConfig:
+    gateway = document.get("gateway")
+    return IPConfig(
+        parse_prefix(_text(document.get(key))),
+        parse_address(_text(gateway)) if gateway else None,
+    )
 
 
 def parse_route(document: Any) -> Route:
     """Parse one route; ValueError names the key at fault."""
-    if not isinstance(document, dict):
-        raise ValueError(f"{document!r} is not a route object")
+    document = _object(document, "route")
     destination = parse_prefix(_text(document.get("dst")))
     gateway = None
     if document.get("gw"):
@@ -245,6 +243,19 @@ def parse_route(document: Any) -> Route:
             raise ValueError(f"{key}: {value!r} is not a number that a route can have")
         options[key] = value
     return Route(destination.subnet(), gateway, options)
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: {value!r} is not an object")
+    return value
+
+
+def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = document.get(key) or []
+    if not isinstance(value, list):
+        raise ValueError(f"{key}: {value!r} is not a list")
+    return [_object(entry, key) for entry in value]
 
 
 def _text(value: Any) -> str:

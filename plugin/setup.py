@@ -37,9 +37,11 @@ class Setup:
         "added_gateways",
         "call",
         "gateway",
+        "held",
         "host",
         "lock",
         "made_bridge",
+        "made_gateway",
         "master",
         "network",
         "pod",
@@ -58,7 +60,10 @@ class Setup:
         self.pod = pod
         self.host = Channel(netlink.ROUTE)
         self.lock = -1
+        # Keeps the record locked while we work on the attachment.
+        self.held = -1
         self.made_bridge = False
+        self.made_gateway = False
         self.added_gateways: list[Prefix] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -80,6 +85,7 @@ def attach_pod(call: Call, network: Network) -> Result:
         )
         result = _wire(setup, given)
         posix.close(setup.lock)
+        posix.close(setup.held)
         return result
     except BaseException:
         for step in reversed(setup.undo):
@@ -113,6 +119,9 @@ def _make_way(setup: Setup) -> None:
     container_id, ifname = request.container_id, request.ifname
     if not store.has(container_id, ifname):
         return
+    fallback = reclaim.Fallback(
+        [], setup.network.config.mac_spoof_check, setup.call.notes
+    )
     record = reclaim.read_record(store, container_id, ifname)
     if record is not None and reclaim.is_alive(setup.host, record):
         raise CNIError(
@@ -123,7 +132,7 @@ def _make_way(setup: Setup) -> None:
     setup.call.notes.append("undid an earlier ADD, not finished or without its netns")
     run_dir = setup.network.config.run_dir
     try:
-        reclaim.take_back(store, container_id, ifname, run_dir, timeout_s=0.001)
+        reclaim.take_back(store, container_id, ifname, run_dir, fallback, timeout_s=0)
     except TimeoutError:
         raise CNIError(
             errors.TRY_AGAIN_LATER,
@@ -162,7 +171,7 @@ def _claim_addresses(setup: Setup) -> Result:
         setup.record.masquerade = reclaim.render_masquerade(
             plan.plan_masquerade(config, given.ips)
         )
-    ips, _ = ipam.claim(
+    ips, setup.held = ipam.claim(
         store, own, setup.record, lambda other: reclaim.is_alive(setup.host, other)
     )
     setup.undo.append(lambda: ipam.release(store, setup.record))
@@ -212,13 +221,9 @@ def _gateway_link(setup: Setup, wanted: bridge.BridgeConfig) -> Link:
     config = setup.network.config
     if not config.vlan or not wanted.gateways:
         return setup.master
-    link, made = vlan.ensure_gateway_device(
+    link, setup.made_gateway = vlan.ensure_gateway_device(
         setup.host, setup.master, config.vlan, config.preserve_default_vlan
     )
-    if made:
-        setup.undo.append(
-            lambda: attachment.delete_port(setup.host, link.index, link.name)
-        )
     return link
 
 
@@ -250,20 +255,38 @@ def _withdraw(setup: Setup) -> None:
         flock(setup.lock, LOCK_EX | LOCK_NB)
         if setup.network.store.attachments():
             return
-        host = setup.host
-        if setup.made_bridge:
-            attachment.delete_port(host, setup.master.index, setup.master.name)
-        else:
-            changes = [
-                rtnetlink.delete_address(setup.gateway.index, prefix)
-                for prefix in setup.added_gateways
-            ]
-            host.exchange(changes)
-        reclaim.remove_masquerade(host, setup.record)
+        made = setup.made_bridge or setup.made_gateway or setup.added_gateways
+        if made and not _has_other_ports(setup):
+            _remove_made(setup)
+        reclaim.remove_masquerade(setup.host, setup.record)
     except BlockingIOError:
         pass  # another ADD is in the kernel: it goes on with what we made
     finally:
         posix.close(setup.lock)
+
+
+def _has_other_ports(setup: Setup) -> bool:
+    """Whether the bridge has a port, of another network then: pods that use it."""
+    own = setup.gateway.peer if setup.made_gateway else 0
+    links = map(rtnetlink.parse_link, setup.host.dump(rtnetlink.all_links()))
+    return any(
+        link.master == setup.master.index and link.index != own for link in links
+    )
+
+
+def _remove_made(setup: Setup) -> None:
+    """Remove bridge, gateway device and gateway addresses, as far as we made them."""
+    host = setup.host
+    if setup.made_gateway:
+        attachment.delete_port(host, setup.gateway.index, setup.gateway.name)
+    if setup.made_bridge:
+        attachment.delete_port(host, setup.master.index, setup.master.name)
+    elif not setup.made_gateway:
+        changes = [
+            rtnetlink.delete_address(setup.gateway.index, prefix)
+            for prefix in setup.added_gateways
+        ]
+        host.exchange(changes)
 
 
 def _result(setup: Setup, port: Link, wish: AttachmentConfig, given: Result) -> Result:

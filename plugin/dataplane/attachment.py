@@ -11,9 +11,8 @@ from errno import EEXIST, ENODEV
 from time import monotonic, sleep
 
 from plugin import errors, netns, sysctl
-from plugin.address import Prefix
 from plugin.dataplane import naming, vlan
-from plugin.dataplane.bridge import find_link, random_mac
+from plugin.dataplane.bridge import await_local, find_link, link_local, random_mac
 from plugin.errors import CNIError
 from plugin.netlink import channel as netlink
 from plugin.netlink import routes, rtnetlink
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from plugin.result import IPConfig, Route
 
 _LOOPBACK = 1  # the index of lo, in every namespace
-_IFA_F_TENTATIVE = 0x40
+# linux/if_addr.h
+_IFA_F_DADFAILED, _IFA_F_TENTATIVE = 0x08, 0x40
 _SCOPE_LINK = 253
 _PORT_TIMEOUT_S = 2.5
 _DAD_TIMEOUT_S = 5.0
@@ -84,13 +84,13 @@ def attach(
 ) -> Link:
     """Make the attachment; returns its host end. The alias, written last, says that
     it is finished."""
-    port = _make_pair(host, bridge, config)
-    undo.append(lambda: delete_port(host, port.index, port.name))
+    port = _make_pair(host, bridge, config, undo)
     vlan.ensure_port_vlans(host, port, config.vlans)
     pod = _configure_pod(config, port.peer)
     try:
         if config.container_up:
             _await_port(host, port)
+            await_local(pod, port.peer, [ip.address.address for ip in config.ips])
             _announce(pod, config, port.peer)
     finally:
         pod.close()
@@ -105,15 +105,18 @@ def attach(
     return port
 
 
-def _make_pair(host: Channel, bridge: Link, config: AttachmentConfig) -> Link:
+def _make_pair(
+    host: Channel,
+    bridge: Link,
+    config: AttachmentConfig,
+    undo: list[Callable[[], object]],
+) -> Link:
     name = naming.host_name(config.network, config.container_id, config.ifname)
     peer = (config.ifname, config.mac, config.netns)
-    messages = [rtnetlink.new_veth(name, random_mac(), config.mtu, bridge.index, peer)]
-    if config.hairpin or config.isolated:
-        messages.append(
-            rtnetlink.set_bridge_port(name, config.hairpin, config.isolated)
-        )
-    messages.append(rtnetlink.link_by_name(name))
+    messages = [
+        rtnetlink.new_veth(name, random_mac(), config.mtu, bridge.index, peer),
+        rtnetlink.link_by_name(name),
+    ]
     answers = host.exchange(messages)
     made = answers[0].error
     if made and made.errno == EEXIST:
@@ -122,11 +125,15 @@ def _make_pair(host: Channel, bridge: Link, config: AttachmentConfig) -> Link:
         made = answers[0].error
     if made:
         raise made
-    for answer in answers[1:]:
-        if answer.error:
-            _delete_by_name(host, name)
-            raise answer.error
-    return rtnetlink.parse_link(answers[-1].payloads[0])
+    if answers[1].error:
+        raise answers[1].error
+    port = rtnetlink.parse_link(answers[1].payloads[0])
+    undo.append(lambda: delete_port(host, port.index, port.name))
+    if config.hairpin or config.isolated:
+        # Apart from the first message: had that failed, it would be another's port.
+        flags = rtnetlink.set_bridge_port(name, config.hairpin, config.isolated)
+        host.execute([flags])
+    return port
 
 
 def _make_room(host: Channel, name: str, config: AttachmentConfig) -> None:
@@ -139,7 +146,8 @@ def _make_room(host: Channel, name: str, config: AttachmentConfig) -> None:
             f"CNI_IFNAME: {config.ifname} exists already in {config.netns_path}",
         )
     mine = naming.is_owner(link.alias, config.container_id, config.ifname)
-    if not link.alias or mine or naming.is_released(link.alias):
+    leftover = not link.alias or mine or naming.is_released(link.alias)
+    if leftover and link.kind == "veth":
         delete_port(host, link.index, link.name)
 
 
@@ -186,7 +194,7 @@ def _pod_messages(config: AttachmentConfig, index: int) -> list[Message]:
     messages = [rtnetlink.set_up(_LOOPBACK, "lo")]
     if not config.container_up:
         return messages
-    messages.append(rtnetlink.set_arp_notify(index, config.ifname, up=True))
+    messages.append(rtnetlink.set_up_announcing(index, config.ifname))
     no_dad = 0 if config.enable_dad else IFA_F_NODAD
     if no_dad and any(len(ip.address.address) == 16 for ip in config.ips):
         # The kernel would make the same one later, and probe for it first.
@@ -220,7 +228,15 @@ def _await_dad(pod: Channel, config: AttachmentConfig, index: int) -> None:
     while True:
         payloads = pod.dump(rtnetlink.addresses_of(index))
         found = rtnetlink.parse_addresses(payloads)
-        if not any(a.flags & _IFA_F_TENTATIVE for a in found if a.index == index):
+        flags = {a.prefix: a.flags for a in found if a.index == index}
+        for prefix in flags:
+            if flags[prefix] & _IFA_F_DADFAILED:
+                raise CNIError(
+                    errors.ADDRESS_TAKEN,
+                    f"{prefix} of {config.ifname} is in use by another machine on the "
+                    "link: duplicate address detection failed",
+                )
+        if not any(value & _IFA_F_TENTATIVE for value in flags.values()):
             return
         if monotonic() > deadline:
             raise CNIError(
@@ -239,8 +255,13 @@ def _await_port(host: Channel, port: Link) -> None:
     while True:
         answer = host.execute([rtnetlink.link_by_index(port.index)])[0]
         link = rtnetlink.parse_link(answer.payloads[0])
+        if not link.master:
+            raise CNIError(
+                errors.TRY_AGAIN_LATER,
+                f"{port.name} is in no bridge any more: was that deleted meanwhile?",
+            )
         # With spanning tree on, a port may listen for long: that is no failure.
-        if not link.master or link.port_state != rtnetlink.BR_STATE_DISABLED:
+        if link.port_state != rtnetlink.BR_STATE_DISABLED:
             return
         if monotonic() > deadline:
             raise CNIError(
@@ -285,12 +306,6 @@ def delete_port(host: Channel, index: int, name: str) -> None:
         raise answer.error
 
 
-def _delete_by_name(host: Channel, name: str) -> None:
-    link = find_link(host, name)
-    if link is not None:
-        delete_port(host, link.index, name)
-
-
 def find_port(host: Channel, name: str, container_id: str, ifname: str) -> Link | None:
     """The host end of an attachment by its name, if it is still that attachment's:
     finished and ours by its alias, or never finished."""
@@ -300,9 +315,3 @@ def find_port(host: Channel, name: str, container_id: str, ifname: str) -> Link 
     if not link.alias or naming.is_owner(link.alias, container_id, ifname):
         return link
     return None
-
-
-def link_local(mac: bytes) -> Prefix:
-    """The link-local address that the kernel makes from a MAC (RFC 4291, EUI-64)."""
-    middle = bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
-    return Prefix(b"\xfe\x80" + bytes(6) + middle, 64)

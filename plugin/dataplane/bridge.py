@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import posix
 from errno import EEXIST, ENODEV, EOPNOTSUPP
+from time import monotonic, sleep
 
 from plugin import errors, sysctl
-from plugin.address import Prefix, is_link_local
+from plugin.address import Prefix, is_link_local, render_address
 from plugin.errors import CNIError, NetlinkError
 from plugin.netlink import routes, rtnetlink
 from plugin.netlink.rtnetlink import IFF_PROMISC, IFLA_ADDRESS, IFLA_MTU
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # The alias of a bridge whose MAC we have fixed.
 ALIAS = "pycni"
+_LOCAL_TIMEOUT_S = 5.0
 
 
 class BridgeConfig:
@@ -65,6 +67,12 @@ def random_mac() -> bytes:
     return bytes(mac)
 
 
+def link_local(mac: bytes) -> Prefix:
+    """The link-local address that the kernel makes from a MAC (RFC 4291, EUI-64)."""
+    middle = bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
+    return Prefix(b"\xfe\x80" + bytes(6) + middle, 64)
+
+
 def ensure_bridge(channel: Channel, config: BridgeConfig) -> tuple[Link, bool]:
     """Make the bridge, or bring one that exists to what it has to be.
 
@@ -85,18 +93,17 @@ def ensure_bridge(channel: Channel, config: BridgeConfig) -> tuple[Link, bool]:
         )
     if config.vlan_filtering and not link.vlan_filtering:
         _filter_vlans(channel, link, made)
+    if link.alias != ALIAS:
+        # Before the alias, which says that it is done.
+        sysctl.ensure(sysctl.path_of(config.name, "ipv6", "accept_ra"), "0")
     changes = _changes(link, config)
     if changes:
         channel.execute(changes)
-    if link.alias != ALIAS:
-        sysctl.ensure(sysctl.path_of(config.name, "ipv6", "accept_ra"), "0")
     return link, made
 
 
 def _make(channel: Channel, config: BridgeConfig) -> bool:
-    request = rtnetlink.new_bridge(
-        config.name, random_mac(), config.mtu, config.vlan_filtering
-    )
+    request = rtnetlink.new_bridge(config.name, random_mac(), config.vlan_filtering)
     answer = channel.exchange([request])[0]
     if answer.error and answer.error.errno != EEXIST:
         raise _explained(answer.error, config.vlan_filtering)
@@ -137,12 +144,13 @@ def _changes(link: Link, config: BridgeConfig) -> list[Message]:
         # its ports, and changes it with them (D1).
         fix = f"fix the MAC of bridge {name}"
         changes.append(rtnetlink.set_attribute(index, IFLA_ADDRESS, link.mac, fix))
-        changes.append(rtnetlink.set_arp_notify(index, name, up=True))
+        changes.append(rtnetlink.set_up_announcing(index, name))
         if not link.alias:
             changes.append(rtnetlink.set_alias(index, name, ALIAS))
     elif not link.is_up:
         changes.append(rtnetlink.set_up(index, name))
     if config.mtu and link.mtu != config.mtu:
+        # Fixed by being set; a bridge that was made with it follows its ports (D8).
         mtu = config.mtu.to_bytes(4, "little")
         operation = f"set MTU of bridge {name}"
         changes.append(rtnetlink.set_attribute(index, IFLA_MTU, mtu, operation))
@@ -180,10 +188,37 @@ def ensure_gateways(
         if flags:
             sysctl.ensure(sysctl.path_of(link.name, "ipv6", "disable_ipv6"), "0")
         changes.append(rtnetlink.new_address(link.index, gateway, flags))
+    if any(len(gateway.address) == 16 for gateway in missing):
+        # By this one the node asks for its pods; the kernel would probe for it first.
+        changes.append(rtnetlink.link_local_address(link.index, link_local(link.mac)))
     for answer in channel.exchange(changes):
         if answer.error and answer.error.errno != EEXIST:
             raise answer.error
+    await_local(channel, link.index, [gateway.address for gateway in missing])
     return missing
+
+
+def await_local(channel: Channel, index: int, addresses: list[bytes]) -> None:
+    """Wait until an interface takes packets to its new addresses.
+
+    For IPv6 that is a moment later: even without duplicate detection a worker of the
+    kernel makes the local route, and what arrives before it is lost (D5).
+    """
+    deadline = monotonic() + _LOCAL_TIMEOUT_S
+    pause = 0.0001
+    for address in addresses:
+        while len(address) == 16:
+            answer = channel.exchange([routes.route_to(address, index)])[0]
+            if not answer.error and routes.is_local(answer.payloads[0]):
+                break
+            if monotonic() > deadline:
+                raise CNIError(
+                    errors.KERNEL_REFUSED,
+                    f"{render_address(address)} is not in use {_LOCAL_TIMEOUT_S:g} s "
+                    "after it was added",
+                )
+            sleep(pause)
+            pause = min(pause * 2, 0.01)
 
 
 def _conflicts(present: Prefix, gateways: Iterable[Prefix]) -> bool:

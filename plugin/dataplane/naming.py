@@ -2,14 +2,17 @@
 
 An attachment's host end has a name made from the attachment, so that it can be found
 without a record, and an alias `pycni NETWORK CONTAINERID IFNAME ADDRESS,ADDRESS`,
-written last: a host end without it was never finished.
+written last: a host end without it was never finished. Where that is too long it is
+`pycni` alone, and the name says whose it is.
 """
 
 from __future__ import annotations
 
 from errno import ENODEV
 
+from plugin import errors
 from plugin.address import parse_address, render_address
+from plugin.errors import CNIError
 from plugin.netlink import rtnetlink
 
 TYPE_CHECKING = False
@@ -51,7 +54,7 @@ def free_name(channel: Channel, seed: str) -> str:
         answer = channel.exchange([rtnetlink.link_by_name(name)])[0]
         if answer.error and answer.error.errno == ENODEV:
             return name
-    raise RuntimeError(f"no free interface name for {seed}")
+    raise CNIError(errors.TRY_AGAIN_LATER, f"no free interface name for {seed}")
 
 
 def render_alias(owner: Owner) -> str:
@@ -93,7 +96,13 @@ def parse_alias(alias: str) -> Owner | None:
 
 
 def is_owner(alias: str, container_id: str, ifname: str) -> bool:
-    """Whether the alias names this attachment."""
+    """Whether the alias names this attachment.
+
+    Where the names are too long for an alias it is the mark alone, and the name of the
+    host end, which is made from the attachment, has to say the rest.
+    """
+    if alias == _MARK:
+        return True
     owner = parse_alias(alias)
     return (
         owner is not None

@@ -29,12 +29,22 @@ from plugin.netlink.codec import all_attributes, attributes, string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from plugin.netlink.channel import Channel
     from plugin.netlink.codec import Message
+
+    # A masquerade's source (None), or one of its exempt pairs.
+    _Part = tuple["Masquerade", tuple[bytes, bytes] | None]
 
 TABLE = "pycni"
 _FAMILY = nft.NFPROTO_INET
 _CHAIN = "postrouting"
+# A message has so many elements (its attributes end at 64 kB), a transaction so many
+# bytes and messages: they and their answers have to fit into the socket's buffers.
+_MOST_ELEMENTS = 400
+_MOST_BYTES = 100_000
+_MOST_MESSAGES = 40
 # Never masqueraded: groups reach their members with the sender's address (E1).
 _MULTICAST = (parse_prefix("224.0.0.0/4"), parse_prefix("ff00::/8"))
 
@@ -81,15 +91,14 @@ class Masquerade:
         """Its elements of the set of sources."""
         return nft.interval(self.source.network, self.source.broadcast)
 
+    def exempt_pairs(self) -> list[tuple[bytes, bytes]]:
+        """First and last of each pair of source and destination that is exempt."""
+        first, last = self.source.network, self.source.broadcast
+        return [(first + p.network, last + p.broadcast) for p in self.exempt]
+
     def exempt_elements(self) -> list[bytes]:
         """Its elements of the set of pairs."""
-        return [
-            nft.element(
-                self.source.network + prefix.network,
-                self.source.broadcast + prefix.broadcast,
-            )
-            for prefix in self.exempt
-        ]
+        return [nft.element(*pair) for pair in self.exempt_pairs()]
 
 
 def _widest(prefixes: list[Prefix], size: int) -> list[Prefix]:
@@ -105,49 +114,173 @@ def _widest(prefixes: list[Prefix], size: int) -> list[Prefix]:
 
 def ensure_masquerade(channel: Channel, wanted: list[Masquerade]) -> None:
     """Masquerade these subnets; sends no change when all of it is there."""
-    if not missing_elements(channel, wanted):
+    missing = _missing(channel, wanted)
+    if not missing:
         return
-    messages = _skeleton()
-    for masquerade in wanted:
-        family = masquerade.family
-        messages.append(_add(family.masquerade, masquerade.source_elements()))
-        messages.append(_add(family.exempt, masquerade.exempt_elements()))
-    try:
-        channel.transaction(nft.batch_begin(), messages, nft.batch_end())
-    except NetlinkError as error:
-        if error.errno not in (EEXIST, ENOTEMPTY):
-            raise
+    if _make(channel, missing, []) is None:
+        return
+    refusal = _make(channel, missing, _widen(channel, missing))
+    if refusal:
         subnets = ", ".join([str(masquerade.source) for masquerade in wanted])
         raise CNIError(
             errors.KERNEL_REFUSED,
             f"ipMasq: {subnets} overlaps a subnet that is masqueraded for another "
             "network",
-            str(error),
-        ) from None
+            str(refusal),
+        )
 
 
-def _add(name: str, elements: list[bytes]) -> Message:
-    return nft.new_elements(_FAMILY, TABLE, name, elements)
+def _make(
+    channel: Channel, missing: list[_Part], before: list[Message]
+) -> NetlinkError | None:
+    """Add what is missing, after some requests; the refusal of what overlaps."""
+    messages = _skeleton() + before
+    # What is exempt comes first: nothing is masqueraded that must not be.
+    for family in _FAMILIES:
+        pairs = [pair for m, pair in missing if m.family is family and pair]
+        messages += _add(family.exempt, [nft.element(*pair) for pair in pairs])
+    for masquerade, pair in missing:
+        if pair is None:
+            name, elements = masquerade.family.masquerade, masquerade.source_elements()
+            messages += _add(name, elements)
+    for batch in _batches(messages):
+        try:
+            channel.transaction(nft.batch_begin(), batch, nft.batch_end())
+        except NetlinkError as error:
+            if error.errno not in (EEXIST, ENOTEMPTY):
+                raise
+            return error
+    return None
 
 
-def missing_elements(channel: Channel, wanted: list[Masquerade]) -> list[Masquerade]:
+def _add(name: str, elements: list[bytes]) -> list[Message]:
+    return [
+        nft.new_elements(_FAMILY, TABLE, name, part) for part in _portions(elements)
+    ]
+
+
+def _batches(messages: list[Message]) -> Iterator[list[Message]]:
+    batch: list[Message] = []
+    size = 0
+    for message in messages:
+        if size > _MOST_BYTES or len(batch) == _MOST_MESSAGES:
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message.body)
+    yield batch
+
+
+def _delete(name: str, elements: list[bytes]) -> list[Message]:
+    return [
+        nft.delete_elements(_FAMILY, TABLE, name, part) for part in _portions(elements)
+    ]
+
+
+def _portions(elements: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(elements), _MOST_ELEMENTS):
+        yield elements[start : start + _MOST_ELEMENTS]
+
+
+def _widen(channel: Channel, wanted: list[_Part]) -> list[Message]:
+    """Requests that make room for subnets that have grown: a set of intervals refuses
+    what overlaps, so the narrower ones inside of them go in the same transaction."""
+    messages = []
+    for family in _FAMILIES:
+        sources = [m.source for m, pair in wanted if m.family is family and not pair]
+        elements = [
+            element
+            for first, after in (_present_sources(channel, family) if sources else ())
+            for element in nft.bounds(first, after)
+            if any(_is_inside(source, first, after) for source in sources)
+        ]
+        messages += _delete(family.masquerade, elements)
+        pairs = [pair for m, pair in wanted if m.family is family and pair]
+        elements = [
+            nft.element(*present)
+            for present in (_present_pairs(channel, family) if pairs else ())
+            if any(_covers(pair, present, family.size) for pair in pairs)
+        ]
+        messages += _delete(family.exempt, elements)
+    return messages
+
+
+def _covers(wide: tuple[bytes, bytes], narrow: tuple[bytes, bytes], size: int) -> bool:
+    """Whether a pair of source and destination lies inside of another."""
+    return all(
+        wide[0][part] <= narrow[0][part] and narrow[1][part] <= wide[1][part]
+        for part in (slice(size), slice(size, None))
+    )
+
+
+def _is_inside(source: Prefix, first: bytes, after: bytes | None) -> bool:
+    """Whether the subnet holds an interval and is larger than it."""
+    bounds = nft.after(source.broadcast)
+    if after is None or not source.contains(first):
+        return False
+    smaller = bounds is None or after <= bounds
+    return smaller and (first, after) != (source.network, bounds)
+
+
+def _present_sources(
+    channel: Channel, family: Family
+) -> list[tuple[bytes, bytes | None]]:
+    """The intervals that are masqueraded: first address, and the one after the last."""
+    payloads = _elements_of(channel, family.masquerade)
+    bounds = [bound for payload in payloads for bound in nft.parse_bounds(payload)]
+    ends = sorted(key for key, is_end in bounds if is_end)
+    return [
+        (first, next((end for end in ends if end > first), None))
+        for first, is_end in bounds
+        if not is_end
+    ]
+
+
+def _present_pairs(channel: Channel, family: Family) -> list[tuple[bytes, bytes]]:
+    payloads = _elements_of(channel, family.exempt)
+    return [pair for payload in payloads for pair in nft.parse_pairs(payload)]
+
+
+def _elements_of(channel: Channel, name: str) -> list[bytes]:
+    """The payloads that list a set; none if there is no such set."""
+    try:
+        return channel.dump(nft.elements_of(_FAMILY, TABLE, name))
+    except NetlinkError as error:
+        if error.errno != ENOENT:
+            raise
+        return []
+
+
+def missing_masquerades(channel: Channel, wanted: list[Masquerade]) -> list[Masquerade]:
     """Those of the subnets that are not masqueraded as wanted."""
-    queries, owners = [], []
+    missing = _missing(channel, wanted)
+    return [m for m in wanted if any(owner is m for owner, _ in missing)]
+
+
+def _missing(channel: Channel, wanted: list[Masquerade]) -> list[_Part]:
+    """What is not there, or in parts: a source, or a pair of it and a destination."""
+    queries: list[Message] = []
+    asked: list[_Part] = []
     for masquerade in wanted:
         family = masquerade.family
-        for name, elements in (
-            (family.masquerade, masquerade.source_elements()[:1]),
-            (family.exempt, masquerade.exempt_elements()),
-        ):
-            for element in elements:
-                queries.append(nft.get_element(_FAMILY, TABLE, name, element))
-                owners.append(masquerade)
-    missing = []
-    for owner, answer in zip(owners, channel.exchange(queries), strict=True):
+        for element in masquerade.source_elements():
+            queries.append(nft.get_element(_FAMILY, TABLE, family.masquerade, element))
+            asked.append((masquerade, None))
+        for pair in masquerade.exempt_pairs():
+            element = nft.element(*pair)
+            queries.append(nft.get_element(_FAMILY, TABLE, family.exempt, element))
+            asked.append((masquerade, pair))
+    missing: list[_Part] = []
+    for part, answer in zip(asked, channel.exchange(queries), strict=True):
         if answer.error and answer.error.errno != ENOENT:
             raise answer.error
-        if answer.error and owner not in missing:
-            missing.append(owner)
+        masquerade, wish = part
+        # The kernel looks up the first address alone: the rest may not be there.
+        found = [p for payload in answer.payloads for p in nft.parse_pairs(payload)]
+        size = masquerade.family.size
+        short = wish is not None and not any(_covers(p, wish, size) for p in found)
+        if (answer.error or short) and part not in missing[-1:]:
+            missing.append(part)
     return missing
 
 
@@ -209,8 +342,8 @@ def remove_masquerade(channel: Channel, unwanted: list[Masquerade]) -> None:
             (family.masquerade, masquerade.source_elements()),
             (family.exempt, masquerade.exempt_elements()),
         ):
-            request = nft.delete_elements(_FAMILY, TABLE, name, elements)
-            _change(channel, request)
+            for request in _delete(name, elements):
+                _change(channel, request)
     if is_idle(channel):
         _change(channel, nft.delete_table(_FAMILY, TABLE))
 
@@ -227,13 +360,7 @@ def _change(channel: Channel, message: Message) -> None:
 def is_idle(channel: Channel) -> bool:
     """Whether no subnet is masqueraded."""
     for family in _FAMILIES:
-        query = nft.elements_of(_FAMILY, TABLE, family.masquerade)
-        try:
-            payloads = channel.dump(query)
-        except NetlinkError as error:
-            if error.errno != ENOENT:
-                raise
-            continue
+        payloads = _elements_of(channel, family.masquerade)
         # NFTA_SET_ELEM_LIST_ELEMENTS is there, and empty, in an empty set.
         if any(attributes(payload, 4).get(3) for payload in payloads):
             return False
@@ -244,7 +371,7 @@ def check_masquerade(channel: Channel, wanted: list[Masquerade]) -> list[str]:
     """What differs from the wanted state, as sentences."""
     problems = [
         f"masquerade of {masquerade.source} is gone from nftables table {TABLE}"
-        for masquerade in missing_elements(channel, wanted)
+        for masquerade in missing_masquerades(channel, wanted)
     ]
     expected = [
         _outline_of(b"".join(rule)) for family in _FAMILIES for rule in _rules(family)

@@ -77,6 +77,21 @@ def remove_spoof_check(channel: Channel, port: str, mac: bytes) -> None:
                 raise
 
 
+def bound_macs(channel: Channel, port: str) -> list[bytes]:
+    """The MAC addresses that a port is bound to, for when nobody knows them."""
+    try:
+        payloads = channel.dump(nft.elements_of(_FAMILY, TABLE, _BOUND))
+    except NetlinkError as error:
+        if error.errno != ENOENT:
+            raise
+        return []
+    name = port.encode().ljust(_IFNAMSIZ, b"\0")
+    keys = [key for payload in payloads for key in nft.parse_keys(payload)]
+    return [
+        key[_IFNAMSIZ : _IFNAMSIZ + _ETH_ALEN] for key in keys if key.startswith(name)
+    ]
+
+
 def is_idle(channel: Channel) -> bool:
     """Whether there is a table that checks no port."""
     try:

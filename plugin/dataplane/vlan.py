@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from errno import ENOENT
 
+from plugin import errors
 from plugin.dataplane.bridge import find_link, random_mac
 from plugin.dataplane.naming import free_name
+from plugin.errors import CNIError
 from plugin.netlink import codec, rtnetlink
 from plugin.netlink.rtnetlink import (
     AF_BRIDGE,
@@ -96,7 +98,9 @@ def ensure_gateway_device(
     )
     link, port = find_link(channel, name), find_link(channel, port_name)
     if link is None or port is None:
-        raise RuntimeError(f"{name} vanished while it was being made")
+        raise CNIError(
+            errors.TRY_AGAIN_LATER, f"{name} was deleted while it was being made"
+        )
     master = bridge.index.to_bytes(4, "little")
     operation = f"put {port_name} into bridge {bridge.name}"
     channel.execute(

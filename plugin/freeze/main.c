@@ -4,6 +4,8 @@
    locale. What the node's Python is, or whether it has one, changes nothing here. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +27,29 @@ enum { EXIT_UNCAUGHT = 70 }; /* EX_SOFTWARE of sysexits.h */
 extern int _PySignal_Init(int install_signal_handlers);
 extern struct _inittab _PyImport_Inittab[];
 extern const struct _frozen pycni_modules[];
+
+/* What a caller may have closed: else our next socket or lock file would be stdin or
+   stdout to us. What is put there fails as a closed one does, but for stderr. */
+static void hold_standard_descriptors(void)
+{
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+
+    for (int descriptor = 0; descriptor < 3; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0)
+            open("/dev/null", modes[descriptor]);
+}
+
+/* A reader that went away is an error to be handled, not our death half-way; and the
+   alarm that ends a wait for a lock must come through, whatever the caller blocks. */
+static void set_signals(void)
+{
+    sigset_t alarm;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+}
 
 static void require(PyStatus status)
 {
@@ -156,6 +181,8 @@ int main(int argc, char **argv)
 {
     if (IMAGE && !image_is_saved())
         return make_image();
+    hold_standard_descriptors();
+    set_signals();
     if (IMAGE && image_wake() < 0)
         return EXIT_UNCAUGHT;
     if (!IMAGE)

@@ -26,6 +26,11 @@ _NETLINK_EXT_ACK = 11
 _NETLINK_GET_STRICT_CHK = 12
 # A dump comes in pieces of at most 32 kB (net/netlink/af_netlink.c, netlink_dump).
 _RECEIVE = 32768
+# So many requests go at once: their answers have to fit into the socket's buffer,
+# or the kernel drops some (ENOBUFS).
+_AT_ONCE = 32
+# A dump is asked for so often before the kernel's word that it was disturbed counts.
+_DUMPS = 20
 
 
 class Answer:
@@ -54,10 +59,16 @@ class Channel:
         self._socket.close()
 
     def exchange(self, messages: list[Message]) -> list[Answer]:
-        """Send all messages at once and return the answer to each, errors included.
+        """Send messages, many at once, and return the answer to each, errors included.
 
         The kernel works through them in order and goes on after an error.
         """
+        answers: list[Answer] = []
+        for start in range(0, len(messages), _AT_ONCE):
+            answers += self._exchange(messages[start : start + _AT_ONCE])
+        return answers
+
+    def _exchange(self, messages: list[Message]) -> list[Answer]:
         first = self._sequence + 1
         self._sequence += len(messages)
         data = [codec.encode(m, first + i) for i, m in enumerate(messages)]
@@ -92,11 +103,13 @@ class Channel:
 
     def dump(self, message: Message) -> list[bytes]:
         """The payloads of a dump; asked again when the kernel says it was disturbed."""
+        attempts = 0
         while True:
+            attempts += 1
             try:
                 return self.execute([message])[0].payloads
             except NetlinkError as error:
-                if error.errno != EINTR:
+                if error.errno != EINTR or attempts == _DUMPS:
                     raise
 
     def transaction(

@@ -11,17 +11,13 @@ from _struct import Struct
 HEADER = Struct("=IHHII")
 # struct nlattr { __u16 nla_len; __u16 nla_type; };
 _ATTRIBUTE = Struct("=HH")
-U8 = Struct("=B")
-U16 = Struct("=H")
 U32 = Struct("=I")
 S32 = Struct("=i")
-BE16 = Struct(">H")
 BE32 = Struct(">I")
 
 NLM_F_REQUEST = 0x1
 NLM_F_MULTI = 0x2
 NLM_F_ACK = 0x4
-NLM_F_ECHO = 0x8
 NLM_F_DUMP_INTR = 0x10
 NLM_F_DUMP = 0x300
 NLM_F_REPLACE = 0x100
@@ -31,7 +27,6 @@ NLM_F_APPEND = 0x800
 NLM_F_CAPPED = 0x100
 NLM_F_ACK_TLVS = 0x200
 
-NLMSG_NOOP = 0x1
 NLMSG_ERROR = 0x2
 NLMSG_DONE = 0x3
 

@@ -11,7 +11,9 @@ from plugin.netlink.codec import (
     BE32,
     U32,
     Message,
+    all_attributes,
     attribute,
+    attributes,
     nested,
     text_attribute,
 )
@@ -180,6 +182,39 @@ def elements_of(family: int, table: str, name: str) -> Message:
     return _message(GETSETELEM, codec.NLM_F_DUMP, family, body, operation)
 
 
+def parse_bounds(payload: bytes) -> list[tuple[bytes, bool]]:
+    """Key, and whether it ends an interval, of the elements in an answer to
+    `elements_of`, for a set of intervals of one part."""
+    found = attributes(payload, 4).get(3, b"")
+    elements = [attributes(element) for _, element in all_attributes(found)]
+    end = BE32.pack(NFT_SET_ELEM_INTERVAL_END)
+    return [
+        (attributes(element.get(1, b"")).get(1, b""), element.get(3) == end)
+        for element in elements
+    ]
+
+
+def parse_pairs(payload: bytes) -> list[tuple[bytes, bytes]]:
+    """First and last key of the elements in an answer to `elements_of` or
+    `get_element`, for a set of intervals of several parts."""
+    found = attributes(payload, 4).get(3, b"")
+    elements = [attributes(element) for _, element in all_attributes(found)]
+    return [
+        (
+            attributes(element.get(1, b"")).get(1, b""),
+            attributes(element.get(10, b"")).get(1, b""),
+        )
+        for element in elements
+    ]
+
+
+def parse_keys(payload: bytes) -> list[bytes]:
+    """The keys of the elements in an answer to `elements_of`."""
+    found = attributes(payload, 4).get(3, b"")
+    elements = [attributes(element) for _, element in all_attributes(found)]
+    return [attributes(element.get(1, b"")).get(1, b"") for element in elements]
+
+
 def _elements(table: str, name: str, elements: Iterable[bytes]) -> bytes:
     body = text_attribute(1, table) + text_attribute(2, name)
     return body + nested(3, *[nested(1, element) for element in elements])
@@ -197,12 +232,21 @@ def element(key: bytes, key_end: bytes | None = None, flags: int = 0) -> bytes:
 
 def interval(first: bytes, last: bytes) -> list[bytes]:
     """The two elements of an interval in a set of one part: its start, its end + 1."""
+    return bounds(first, after(last))
+
+
+def bounds(first: bytes, end: bytes | None) -> list[bytes]:
+    """The elements of an interval, with the address after its last one."""
     elements = [element(first)]
-    after = int.from_bytes(last, "big") + 1
-    if after < 1 << len(last) * 8:
-        end = after.to_bytes(len(last), "big")
+    if end is not None:
         elements.append(element(end, flags=NFT_SET_ELEM_INTERVAL_END))
     return elements
+
+
+def after(last: bytes) -> bytes | None:
+    """The address after another; None after the last one of all."""
+    value = int.from_bytes(last, "big") + 1
+    return value.to_bytes(len(last), "big") if value < 1 << len(last) * 8 else None
 
 
 def _expression(name: str, *parts: bytes) -> bytes:

@@ -33,7 +33,7 @@ RTPROT_STATIC = 4
 # Ours, for routes on the host; free in /etc/iproute2/rt_protos.
 RTPROT_PYCNI = 83
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
-RTN_UNICAST = 1
+RTN_UNICAST, RTN_LOCAL = 1, 2
 RTNH_F_ONLINK = 4
 RTM_F_CLONED = 0x200
 
@@ -90,19 +90,34 @@ def new_route(
         body += attribute(RTA_GATEWAY, gateway)
     if "priority" in options:
         body += u32_attribute(RTA_PRIORITY, options["priority"])
-    metrics = [
-        u32_attribute(_METRICS[k], options[k]) for k in _METRICS if options.get(k)
-    ]
-    if metrics:
-        body += nested(RTA_METRICS, *metrics)
+    body += _metrics(options)
     flags = codec.NLM_F_CREATE | codec.NLM_F_APPEND
     return Message(RTM_NEWROUTE, flags, body, f"add route {destination}")
+
+
+def _metrics(options: Mapping[str, int]) -> bytes:
+    """Those of the options that are metrics, as one attribute; nothing without any."""
+    parts = [u32_attribute(_METRICS[k], options[k]) for k in _METRICS if options.get(k)]
+    return nested(RTA_METRICS, *parts) if parts else b""
 
 
 def all_routes(family: int) -> Message:
     """Ask for all routes of a family, of every table."""
     body = _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
     return Message(RTM_GETROUTE, codec.NLM_F_DUMP, body, "list routes")
+
+
+def route_to(address: bytes, index: int) -> Message:
+    """Ask for the route that a packet to an address takes from an interface."""
+    family = AF_INET if len(address) == 4 else AF_INET6
+    body = _RTMSG.pack(family, len(address) * 8, 0, 0, 0, 0, 0, 0, 0)
+    body += attribute(RTA_DST, address) + u32_attribute(RTA_OIF, index)
+    return Message(RTM_GETROUTE, 0, body, "look up a route")
+
+
+def is_local(payload: bytes) -> bool:
+    """Whether a route leads to this machine itself."""
+    return bool(_RTMSG.unpack_from(payload)[7] == RTN_LOCAL)
 
 
 def parse_routes(payloads: Iterable[bytes]) -> list[InstalledRoute]:

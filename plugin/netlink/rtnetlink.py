@@ -164,12 +164,10 @@ def parse_link(payload: bytes) -> Link:
     return link
 
 
-def new_bridge(name: str, mac: bytes, mtu: int, vlan_filtering: bool) -> Message:
+def new_bridge(name: str, mac: bytes, vlan_filtering: bool) -> Message:
     """Make a bridge that is up, with a MAC that its ports do not change."""
     body = _IFINFOMSG.pack(AF_UNSPEC, 0, 0, IFF_UP, IFF_UP)
     body += text_attribute(IFLA_IFNAME, name) + attribute(IFLA_ADDRESS, mac)
-    if mtu:
-        body += u32_attribute(IFLA_MTU, mtu)
     data = attribute(IFLA_BR_VLAN_FILTERING, b"\1") if vlan_filtering else b""
     body += nested(
         IFLA_LINKINFO,
@@ -257,10 +255,9 @@ def detach_port(index: int, name: str) -> Message:
     return Message(RTM_SETLINK, 0, body, f"take {name} out of its bridge")
 
 
-def set_arp_notify(index: int, name: str, up: bool) -> Message:
-    """Let a link announce its addresses by ARP; with `up` bring it up as well."""
-    flags = IFF_UP if up else 0
-    body = _IFINFOMSG.pack(AF_UNSPEC, 0, index, flags, flags)
+def set_up_announcing(index: int, name: str) -> Message:
+    """Bring a link up that announces its addresses by ARP."""
+    body = _IFINFOMSG.pack(AF_UNSPEC, 0, index, IFF_UP, IFF_UP)
     option = u32_attribute(IPV4_DEVCONF_ARP_NOTIFY, 1)
     body += nested(IFLA_AF_SPEC, nested(AF_INET, nested(IFLA_INET_CONF, option)))
     return Message(RTM_SETLINK, 0, body, f"set {name} up")

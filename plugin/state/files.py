@@ -10,23 +10,37 @@ from __future__ import annotations
 import posix
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from posix import O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY
+from posix import (
+    O_APPEND,
+    O_CLOEXEC,
+    O_CREAT,
+    O_EXCL,
+    O_NONBLOCK,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+SEEK_CUR = 1
 _serial = 0
 
 
 def read(path: str, most: int = 1 << 24) -> bytes | None:
     """The content of a file, None if it does not exist."""
     try:
-        descriptor = posix.open(path.encode(), O_RDONLY | O_CLOEXEC)
+        # O_NONBLOCK: a FIFO without a writer must not hold us.
+        descriptor = posix.open(path.encode(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return read_all(descriptor, most)
+    except OSError as error:
+        error.filename = path
+        raise
     finally:
         posix.close(descriptor)
 
@@ -70,15 +84,21 @@ def exists(path: str) -> bool:
 def make_folder(path: str) -> None:
     """Make a folder and those above it, for the owner alone."""
     try:
-        posix.mkdir(path.encode(), 0o700)
-    except FileExistsError:
-        pass
+        _make_one(path)
     except FileNotFoundError:
         parent = path.rpartition("/")[0]
         if not parent:
             raise
         make_folder(parent)
-        make_folder(path)
+        # Once more only: below /proc, and in a link to nowhere, it stays not found.
+        _make_one(path)
+
+
+def _make_one(path: str) -> None:
+    try:
+        posix.mkdir(path.encode(), 0o700)
+    except FileExistsError:
+        pass
 
 
 def remove(path: str) -> bool:
@@ -105,7 +125,8 @@ def _temporary(path: str, data: bytes) -> tuple[bytes, int]:
         descriptor = posix.open(name, flags, 0o600)
     try:
         write_all(descriptor, data)
-    except OSError:
+    except OSError as error:
+        error.filename = path
         posix.close(descriptor)
         posix.unlink(name)
         raise
@@ -157,11 +178,18 @@ def claim_locked(path: str, data: bytes) -> int:
 
 
 def append(path: str, data: bytes) -> None:
-    """Append with a single write, so that lines of parallel runs do not mix."""
-    flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
+    """Append with a single write, so that lines of parallel runs do not mix; all of
+    it or nothing."""
+    # O_NONBLOCK: neither a FIFO without a reader nor a full one may hold us.
+    flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK
     descriptor = posix.open(path.encode(), flags, 0o640)
     try:
-        posix.write(descriptor, data)
+        written = posix.write(descriptor, data)
+        if written < len(data):
+            # A full disk took half a line: without it the next one stays whole.
+            end = posix.lseek(descriptor, 0, SEEK_CUR)
+            if posix.fstat(descriptor).st_size == end:
+                posix.ftruncate(descriptor, end - written)
     finally:
         posix.close(descriptor)
 
@@ -169,7 +197,8 @@ def append(path: str, data: bytes) -> None:
 def lock(path: str, timeout_s: float, shared: bool = False, make: bool = True) -> int:
     """Lock a file and return its descriptor; close it to unlock.
 
-    Raises TimeoutError after timeout_s, FileNotFoundError if it may not be made.
+    Raises TimeoutError after timeout_s (at once if that is 0), FileNotFoundError if it
+    may not be made.
     """
     flags = O_RDWR | O_CREAT if make else O_RDWR
     descriptor = posix.open(path.encode(), flags | O_CLOEXEC, 0o600)
@@ -186,13 +215,20 @@ def lock(path: str, timeout_s: float, shared: bool = False, make: bool = True) -
 
 
 def _wait(descriptor: int, how: int, timeout_s: float) -> None:
-    """Wait in the kernel's queue; an alarm ends it (flock has no time limit)."""
+    """Wait in the kernel's queue; an alarm ends it (flock has no time limit).
 
-    def give_up(*_: Any) -> None:
+    It comes again, for the first one may come before flock waits, and end nothing.
+    """
+    if not timeout_s:
         raise TimeoutError
 
+    def give_up(*_: Any) -> None:
+        _, interval = setitimer(ITIMER_REAL, 0)
+        if interval:
+            raise TimeoutError
+
     signal(SIGALRM, give_up)
-    setitimer(ITIMER_REAL, timeout_s)
+    setitimer(ITIMER_REAL, timeout_s, 0.05)
     try:
         flock(descriptor, how)
     finally:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import posix
 
 from plugin import jsonio
-from plugin.address import parse_address, render_address
+from plugin.address import parse_address, parse_prefix, render_address
+from plugin.protocol import ifname_problems
 from plugin.state import files
 
 TYPE_CHECKING = False
@@ -84,8 +85,14 @@ def parse_record(data: bytes) -> Record:
         for key in ("bridge", "veth", "netns", "pod", "mac"):
             setattr(record, key, _text(document.get(key, "")))
         record.masquerade = [
-            [_text(text) for text in row] for row in document.get("masquerade", ())
+            [str(parse_prefix(_text(text))) for text in row]
+            for row in document.get("masquerade", ())
         ]
+        pairs = record.mac.split(":")
+        if record.mac and (len(pairs), len(bytes.fromhex("".join(pairs)))) != (6, 6):
+            raise ValueError(f"mac: {record.mac!r} is not a MAC address")
+        if record.veth and ifname_problems("veth", record.veth):
+            raise ValueError(f"veth: {record.veth!r} is not an interface name")
         record.spoof_check = document.get("spoof_check") is True
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a record: {error}") from None
@@ -193,7 +200,10 @@ class Store:
     def get(self, container_id: str, ifname: str) -> Record | None:
         """The record of an attachment; None if there is none, ValueError if damaged."""
         data = files.read(self._record(container_id, ifname))
-        return None if data is None else parse_record(data)
+        record = None if data is None else parse_record(data)
+        if record and (record.container_id, record.ifname) != (container_id, ifname):
+            raise ValueError(f"it is of {record.ifname} of {record.container_id}")
+        return record
 
     def lock_record(self, container_id: str, ifname: str, timeout_s: float) -> int:
         """Wait until no other call works on the attachment; -1 without a record."""
@@ -231,6 +241,10 @@ class Store:
         elif any(True for _ in self.leases()):
             files.replace(f"{self.folder}/foreign", b"")
         files.replace(path, now)
+
+    def is_of_another_boot(self) -> bool:
+        """Whether the next ADD voids the leases that are here."""
+        return files.read(f"{self.folder}/boot_id") not in (None, boot_id())
 
     def has_foreign(self) -> bool:
         """Whether the folder has, or had, leases that another program wrote."""

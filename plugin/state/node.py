@@ -67,7 +67,7 @@ def parse_state(data: bytes) -> NodeState:
         raise ValueError(f"name: {name!r} is not the name of a network")
     namespaces = document.get("namespaces", [])
     if not isinstance(namespaces, list):
-        raise ValueError(f"namespaces: {namespaces!r} is not a list")
+        raise ValueError(f"namespaces: {namespaces!r} is no list")
     state = NodeState(name, document["config"])
     state.is_default = document.get("default") is True
     state.namespaces = namespaces

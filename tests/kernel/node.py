@@ -17,6 +17,10 @@ PLUGIN = Path(__file__).parents[2] / "build" / "pycni"
 PREFIX = "pycnit"
 _serial = itertools.count(1)
 
+_SNAPSHOT = (
+    "ip -oneline link; ip -oneline address show scope global; ip route; ip -6 route;"
+    "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding; nft list ruleset"
+)
 KUBELET_ARGS = (
     "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;"
     "K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=4e7b"
@@ -271,20 +275,10 @@ class Node(Namespace):
 
     def snapshot(self) -> dict[str, Any]:
         """All that a call could change: links, addresses, routes, ruleset, files."""
-        addresses = self.run("ip", "-oneline", "address", "show", "scope", "global")
-        state: dict[str, Any] = {
-            "links": self.run("ip", "-oneline", "link"),
-            "addresses": addresses.replace(" tentative", ""),
-            "ruleset": self.ruleset(),
-            "forwarding": self.run(
-                "sysctl", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
-            ),
-            "files": self.files(),
-        }
-        for family in ("-4", "-6"):
-            lines = self.routes(family)
-            state[family] = [line for line in lines if not line.startswith("fe80:")]
-        return state
+        kernel = self.run("sh", "-c", _SNAPSHOT).replace(" tentative", "")
+        # The kernel adds and removes those of link-local addresses in its own time.
+        lines = [line for line in kernel.splitlines() if "fe80:" not in line]
+        return {"kernel": lines, "files": self.files()}
 
     def delete(self) -> None:
         """Delete the node and its pods."""

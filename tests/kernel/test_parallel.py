@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(120)
 
 ROUTES = [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
-IPAM = {
+IPAM: dict[str, dict[str, Any]] = {
     "inet": {"type": "host-local", "subnet": "10.60.0.0/24", "routes": ROUTES[:1]},
     "dual": {
         "type": "host-local",
@@ -29,7 +29,7 @@ GATEWAYS = {
 }
 ELEMENTS = {
     "masquerade4": "elements = { 10.60.0.0/24 }",
-    "exempt4": "elements = { 10.60.0.0/24 . 10.60.0.0/24,",
+    "exempt4": "10.60.0.0/24 . 10.60.0.0/24",
 }
 
 
@@ -166,7 +166,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_adds_and_dels_mixed_at_random(node: Node, seed: int) -> None:
-    """CC1: after any mixture of ADDs and DELs at once every pod has what it was told."""
+    """CC1: after any mixture of ADDs and DELs at once each pod has what it was told."""
     chance = random.Random(seed)  # noqa: S311 - a walk that can be repeated
     model = Model(node, node.config(ipam=IPAM["dual"]), 12)
 
@@ -210,7 +210,7 @@ def test_last_two_dels_at_once_leave_no_masquerade(node: Node) -> None:
 
 
 def test_two_adds_of_one_container_at_once_attach_it_once(node: Node) -> None:
-    """CC1, AD5: of two ADDs of one container at once one wins, and DEL takes it back."""
+    """CC1, AD5: of two ADDs of one container at once one wins; DEL takes it back."""
     config = node.config(ipam=IPAM["dual"])
     pod = node.pod()
 

@@ -33,6 +33,13 @@ settings.register_profile("pycni", derandomize=True, deadline=None, database=Non
 settings.load_profile("pycni")
 
 
+@pytest.fixture(autouse=True)
+def _no_log_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A call without a configuration has the default log: here one of the test."""
+    path = str(tmp_path / "default.log")
+    monkeypatch.setattr("plugin.logfile.DEFAULT_PATH", path)
+
+
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     """A container runtime, with folders of its own."""

@@ -140,7 +140,7 @@ def test_the_last_of_two_equal_attributes_wins() -> None:
         (
             codec.NLMSG_ERROR,
             0x200,
-            "eaffffff" + "15000000" + "00" * 12 + "aaaaaaaaaa000000" + "0700 0100 6e6f00 00",
+            "eaffffff" + "15000000" + "00" * 12 + "aaaaaaaaaa000000 0700 0100 6e6f0000",
             (22, "no"),
         ),
         # Only an offset, no text.

@@ -1,4 +1,4 @@
-"""The same file from a newer Debian's Python: other library, other start, same plugin."""
+"""The file from a newer Debian's Python: other library, other start, same plugin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ pytestmark = pytest.mark.timeout(600)
 def run(*command: str | Path) -> str:
     """Run a program that has to succeed; its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{command}: {output[-2000:]}"
     return done.stdout
 
 

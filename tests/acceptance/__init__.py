@@ -1,0 +1,1 @@
+"""Foreign runtimes and suites pointed at the static file; needs root."""
