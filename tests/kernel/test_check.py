@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.kernel.waiting import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -106,8 +108,9 @@ def delete_rule(attached: Attached) -> None:
 
 
 def end_netns(attached: Attached) -> None:
-    """Take the name of the pod's namespace away."""
+    """End the pod's namespace, and wait until its interface is gone with it."""
     attached.pod.delete()
+    wait_until(lambda: attached.veth not in attached.node.links())
 
 
 BREAKS = {
@@ -200,7 +203,7 @@ SENTENCES = {
     "port not checked": [SPOOF_GONE],
     "lease gone": [NO_LEASE],
     "lease of another": [NO_LEASE],
-    "netns gone": ["CNI_NETNS: POD is gone"],
+    "netns gone": ["host interface VETH is gone", "CNI_NETNS: POD is gone"],
 }
 
 

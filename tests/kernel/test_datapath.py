@@ -115,6 +115,19 @@ def test_ipv6_works_at_once(node: Node, hairpin: bool) -> None:
     assert [gateway.get("tentative"), gateway.get("dadfailed")] == [None, None]
 
 
+def test_first_pod_reaches_its_gateway_at_once(node: Node) -> None:
+    """D5: a bridge that has just got its first port answers the pod's first ping."""
+    config, pod = node.config(), node.pod()
+
+    answered = []
+    for _ in range(80):
+        node.add(config, "c1", pod)
+        answered.append(pod.ping("10.60.0.1"))
+        assert node.call("DEL", config, "c1", pod).exit_code == 0
+
+    assert answered == [True] * 80
+
+
 ONE_ADDRESS = {
     "4": [{"subnet": "10.60.0.0/24", "rangeStart": POD["4"], "rangeEnd": POD["4"]}],
     "6": [{"subnet": "fd60::/64", "rangeStart": POD["6"], "rangeEnd": POD["6"]}],

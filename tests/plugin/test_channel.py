@@ -85,10 +85,11 @@ def test_answers_to_somebody_else_are_left_out(kernel: Install) -> None:
 
     def answer(request: Request) -> list[bytes]:
         right = request.sequence
-        request.sequence = 4711
-        other = request.reply(16, b"event") + request.refuse(EPERM)
+        other = b""
+        for request.sequence in (0, right - 1, right + 1, 4711):
+            other += request.reply(16, b"event") + request.refuse(EPERM)
         request.sequence = right
-        return [other, request.acknowledge()]
+        return [other + request.acknowledge()]
 
     kernel(answer)
 
@@ -220,13 +221,15 @@ def test_a_batch_that_is_refused_as_a_whole_is_an_error(
 
 def test_an_answer_to_the_end_of_a_batch_is_left_out(kernel: Install) -> None:
     """Only the messages inside a batch are waited for."""
-    kernel(
-        lambda request: (
-            [request.refuse(EPERM)]
-            if request.kind == 0x11
-            else [request.acknowledge()] * (request.kind == 0xA00)
-        )
-    )
+
+    def answer(request: Request) -> list[bytes]:
+        if request.kind != 0xA00:
+            return []
+        done = request.acknowledge()
+        request.sequence += 1
+        return [request.refuse(EPERM) + done]
+
+    kernel(answer)
 
     _transact([nftables.new_table(1, "pycni")])
 

@@ -283,7 +283,10 @@ def test_a_value_that_may_be(changes: dict[str, Any]) -> None:
         ({"bridge": 5}, "bridge: 5 is not a string"),
         ({"ipam": []}, "ipam: [] is not an object"),
         ({"ipMasqExceptCIDRs": "x"}, "ipMasqExceptCIDRs: 'x' is not a list"),
-        ({"vlanTrunk": [5]}, "vlanTrunk: 5 is not an object"),
+        (
+            {"vlanTrunk": [5, {"id": 7}, "x"]},
+            "vlanTrunk: 5 is not an object; vlanTrunk: 'x' is not an object",
+        ),
         ({"runtimeConfig": []}, "runtimeConfig: [] is not an object"),
         ({"prevResult": "x"}, "prevResult: 'x' is not an object"),
     ],

@@ -140,6 +140,7 @@ def test_the_error_of_a_delegate_is_passed_on(folder: Path) -> None:
         ("kill -9 $$", "failed with exit code -9", ""),
         ("echo '[]'; exit 1", "failed with exit code 1", ""),
         ("""echo '{"code": "x"}'; exit 1""", "failed with exit code 1", ""),
+        ("""echo '{"code": 0}'; exit 1""", "failed with exit code 1", ""),
         ("echo oops", "printed no JSON", "line 1 column 1: expected a value"),
     ],
 )

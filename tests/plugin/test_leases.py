@@ -150,6 +150,7 @@ def test_a_record_of_an_older_plugin_is_read() -> None:
     """A record that lacks what came later has the defaults."""
     record = parse_record(json.dumps(WHOLE).encode())
 
+    assert record.render() == Record("blue", "c1", "eth0").render()
     assert (record.veth, record.masquerade, record.spoof_check) == ("", [], False)
 
 
@@ -243,7 +244,8 @@ def test_what_killed_calls_left_is_swept(made: Store) -> None:
     """Temporary files of processes that are gone go, others' stay (B8)."""
     living = f".{posix.getpid()}.1.tmp"
     for folder in (made.folder, f"{made.folder}/attachments"):
-        for name in (".999999999.1.tmp", living, ".hidden", ".a.b.txt", "x.1.2.tmp"):
+        dead = [f".999999999.{number}.tmp" for number in range(9)]
+        for name in (*dead, living, ".hidden", ".a.b.txt", "x.1.2.tmp"):
             files.append(f"{folder}/{name}", b"")
 
     made.sweep()

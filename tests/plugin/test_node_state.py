@@ -35,6 +35,7 @@ def write(runtime: Runtime, *states: NodeState) -> None:
     """Write networks as the agent does."""
     folder = runtime.folder / "state" / "networks"
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a-note.txt").touch()
     for state in states:
         (folder / f"{state.name}.json").write_bytes(node.render_state(state))
 

@@ -250,8 +250,8 @@ def test_what_is_known_is_logged(runtime: Runtime) -> None:
     runtime.call("ADD", runtime.config(), CNI_ARGS=args)
 
     first, second = runtime.log_lines()
-    assert first.pop("time") < second.pop("time")
-    assert first.pop("ms") > 0
+    assert first.pop("time") <= second.pop("time")
+    assert first.pop("ms") >= 0
     assert first == {
         "level": "info",
         "command": "ADD",
