@@ -249,21 +249,19 @@ def _await_dad(pod: Channel, config: AttachmentConfig, index: int) -> None:
 
 def _await_port(host: Channel, port: Link) -> None:
     """Wait until the bridge has let the port in, which it does a moment after both
-    ends are up, and with its first port is up itself: what is sent before is lost."""
-    requests = [rtnetlink.link_by_index(index) for index in (port.index, port.master)]
+    ends are up: what the pod sends before is lost."""
     deadline = monotonic() + _PORT_TIMEOUT_S
     pause = 0.0001
     while True:
-        own, bridge = host.exchange(requests)
-        if own.error:
-            raise own.error
-        link = rtnetlink.parse_link(own.payloads[0])
-        if not link.master or bridge.error:
+        answer = host.execute([rtnetlink.link_by_index(port.index)])[0]
+        link = rtnetlink.parse_link(answer.payloads[0])
+        if not link.master:
             raise CNIError(
                 errors.TRY_AGAIN_LATER,
                 f"{port.name} is in no bridge any more: was that deleted meanwhile?",
             )
-        if _is_open(link, rtnetlink.parse_link(bridge.payloads[0])):
+        # With spanning tree on, a port may listen for long: that is no failure.
+        if link.port_state != rtnetlink.BR_STATE_DISABLED:
             return
         if monotonic() > deadline:
             raise CNIError(
@@ -272,13 +270,6 @@ def _await_port(host: Channel, port: Link) -> None:
             )
         sleep(pause)
         pause = min(pause * 2, 0.01)
-
-
-def _is_open(port: Link, bridge: Link) -> bool:
-    if port.port_state == rtnetlink.BR_STATE_FORWARDING:
-        return bool(bridge.flags & rtnetlink.IFF_RUNNING)
-    # With spanning tree on, a port may listen for long: that is no failure.
-    return port.port_state != rtnetlink.BR_STATE_DISABLED
 
 
 def _announce(pod: Channel, config: AttachmentConfig, index: int) -> None:
