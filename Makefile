@@ -19,7 +19,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/build/cache/bytecode
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit kernel vm acceptance plugin bench setup lock
+.PHONY: help demo test check lint unit kernel static endurance vm acceptance plugin bench setup lock
 .PHONY: hook clean as-root setup-build setup-dev setup-vm
 
 help: ## list the targets
@@ -28,9 +28,9 @@ help: ## list the targets
 demo: as-root plugin ## two pods on one machine, without Kubernetes; cleans up (root)
 	scripts/demo
 
-test: as-root setup-vm check vm acceptance ## everything (root)
+test: as-root setup-vm check static endurance vm acceptance ## everything (root)
 
-check: as-root lint unit kernel ## the quick part, under 2 minutes (root)
+check: as-root lint unit kernel ## the quick part (root)
 
 lint: setup-dev ## format, lint, types, layers, shell scripts, changelog fragments
 	$(as_owner) $(python) -m ruff format --check
@@ -46,7 +46,13 @@ unit: setup-dev ## tests without root, with all branches of the pure modules cov
 	$(as_owner) $(python) -m coverage report
 
 kernel: as-root setup-dev plugin ## tests in network namespaces of their own (root)
-	$(pytest) tests/kernel tests/static
+	$(pytest) tests/kernel
+
+static: as-root setup-dev plugin ## the static file itself, also from a newer Debian's Python (root)
+	$(pytest) tests/static
+
+endurance: as-root setup-dev plugin ## a kill at every step, many rounds, many leases (root)
+	$(pytest) --timeout=600 tests/endurance
 
 vm: as-root setup-vm plugin ## tests in small emulated machines (root)
 	$(pytest) --timeout=900 tests/vm

@@ -150,29 +150,6 @@ def test_a_first_add_that_fails_takes_the_bridge_back(node: Node) -> None:
     assert pod.links()["eth0"]["linkinfo"]["info_kind"] == "bridge"
 
 
-@pytest.mark.timeout(180)
-def test_300_failed_sandboxes_leak_nothing(node: Node) -> None:
-    """After 300 rounds of ADD, a failing second plugin and DEL nothing is held (B2)."""
-    config = node.config(ipam={"type": "host-local", "subnet": "10.60.0.0/29"})
-    later = {"type": "portmap", "runtimeConfig": {"portMappings": [{"hostPort": 80}]}}
-    pod = node.pod()
-
-    for number in range(300):
-        result = node.add(config, f"c{number}", pod)
-        chained = {**config, **later, "prevResult": result}
-        failed = node.call("ADD", chained, f"c{number}", pod, called_as="portmap")
-        assert failed.code == 2
-        # The runtime deletes in reverse order, the one that failed too.
-        for name in ("portmap", "pycni"):
-            deleted = {**chained, "type": name}
-            answer = node.call("DEL", deleted, f"c{number}", pod, called_as=name)
-            assert repr(answer) == DONE
-
-    assert left_over(node) == NOTHING
-    assert (sorted(node.links()), sorted(pod.links())) == (["lo", "pyc0"], ["lo"])
-    assert [name for name in node.files() if ".tmp" in name] == []
-
-
 def test_an_add_over_a_live_attachment_is_refused(node: Node) -> None:
     """A second ADD is an error and leaves the first attachment as it is (B4, AD5)."""
     config, pod = node.config(), node.pod()

@@ -31,27 +31,28 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(20)
 def test_text_full_of_escapes_is_read_in_one_pass() -> None:
-    """A string of a million escapes is read without searching it a million times."""
-    text = b'"' + b"\\n" * 1_000_000 + b'"'
+    """a string of two million escapes is read without searching it for each of them."""
+    text = b'"' + b"\\n" * 2_000_000 + b'"'
 
-    assert jsonio.loads(text) == "\n" * 1_000_000
+    assert jsonio.loads(text) == "\n" * 2_000_000
 
 
 @pytest.mark.timeout(20)
 def test_exclusions_are_passed_in_one_pass() -> None:
     """Exclusions that stand in any order are passed in one pass over them (A5)."""
-    last = number(parse_address("10.1.100.0"))
+    last = number(parse_address("10.1.200.0"))
     texts = [
         f"10.1.{value >> 8 & 255}.{value & 255}"
-        for value in range(last, last - 25_000, -1)
+        for value in range(last, last - 50_000, -1)
     ]
     document = {"subnet": "10.1.0.0/16", "exclude": texts}
 
     parsed = ranges.parse_range(document, gateway_needed=True)
 
-    assert parsed.next_usable(last - 24_999) == last + 1
+    assert parsed.next_usable(last - 49_999) == last + 1
 
 
+@pytest.mark.timeout(20)
 def test_a_lock_that_is_not_to_be_waited_for(tmp_path: Path) -> None:
     """With no time to wait, a lock that is held is told at once (A7)."""
     path = str(tmp_path / "lock")
