@@ -46,7 +46,7 @@ unit: setup-dev ## tests without root, with all branches of the pure modules cov
 	$(as_owner) $(python) -m coverage report
 
 kernel: as-root setup-dev plugin ## tests in network namespaces of their own (root)
-	$(pytest) tests/kernel
+	$(pytest) --numprocesses=3 tests/kernel
 
 static: as-root setup-dev plugin ## the static file itself, also from a newer Debian's Python (root)
 	$(pytest) tests/static
