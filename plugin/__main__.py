@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # A configuration is at most this long: 64 kB of it are a large pod's annotations.
 _STDIN_BYTES = 8 << 20
+# A sentence that repeats a value of the configuration may be as long as that.
+_LONGEST = 4096
 
 
 def start() -> int:
@@ -237,11 +239,16 @@ def render_error(error: CNIError, version: str) -> bytes:
     document: dict[str, Any] = {
         "cniVersion": version,
         "code": error.code,
-        "msg": error.message,
+        "msg": _shortened(error.message),
     }
     if error.details:
-        document["details"] = error.details
+        document["details"] = _shortened(error.details)
     return _render(document)
+
+
+def _shortened(text: str) -> str:
+    """A text without its end if nobody would read it whole."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def render_traceback(error: BaseException) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from plugin.protocol import Request
 
 ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
+_VALID = "cni.dev/valid-attachments"
+_VALID_OLDER = "cni.dev/attachments"
 
 
 class Call:
@@ -116,6 +118,35 @@ def managed_networks(call: Call) -> set[str]:
     except (CNIError, OSError):
         return set()
     return {state.name for state in states}
+
+
+def parse_valid(document: dict[str, object]) -> set[tuple[str, str]]:
+    """The attachments that GC must leave alone, as (container id, interface).
+
+    Both the key of the specification and the older one of libcni count (GC6); without
+    either there is nothing to go by, which is code 7, not "nothing is valid" (GC5).
+    """
+    valid: set[tuple[str, str]] = set()
+    found = False
+    for key in (_VALID, _VALID_OLDER):
+        entries = member(document, key)
+        if entries is None:
+            continue
+        found = True
+        for entry in entries if isinstance(entries, list) else [entries]:
+            container_id, ifname = member(entry, "containerID"), member(entry, "ifname")
+            if not isinstance(container_id, str) or not isinstance(ifname, str):
+                raise CNIError(
+                    errors.DECODING_FAILURE,
+                    f"{key}: {entry!r} is not an object with containerID and ifname",
+                )
+            valid.add((container_id, ifname))
+    if not found:
+        raise CNIError(
+            errors.INVALID_CONFIGURATION,
+            f"{_VALID}: missing, so nothing was removed; an empty list removes all",
+        )
+    return valid
 
 
 def known_run_dir(call: Call) -> str:

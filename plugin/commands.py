@@ -5,24 +5,21 @@ Returns a Result or nothing; never prints.
 
 from __future__ import annotations
 
-from plugin import errors, plan, reclaim
+from plugin import errors, garbage, plan, reclaim
 from plugin.call import (
     known_run_dir,
     known_stores,
     managed_networks,
     open_network,
+    parse_valid,
 )
 from plugin.errors import CNIError
-from plugin.fields import member
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin.call import Call
     from plugin.config import NetworkConfig
     from plugin.result import Result
-
-_VALID = "cni.dev/valid-attachments"
-_VALID_OLDER = "cni.dev/attachments"
 
 
 def add(call: Call) -> Result:
@@ -35,28 +32,10 @@ def add(call: Call) -> Result:
 
 def delete(call: Call) -> None:
     """Take everything of an attachment back, as far as it is there (DE1 to DE4)."""
-    request = call.request
     failures = reclaim.Failures()
-    foreign = ""
-    fallback = reclaim.Fallback([], True, call.notes)
-    if call.is_standalone:
-        network = open_network(call)
-        stores = [network.store]
-        run_dir = network.config.run_dir
-        foreign = _foreign_ipam(network.config)
-        fallback = _fallback(call, network.config)
-    else:
-        stores = known_stores(call)
-        run_dir = known_run_dir(call)
-    for store in stores:
-        failures.attempt(
-            reclaim.take_back_known,
-            store,
-            request,
-            run_dir,
-            request.by_kubelet,
-            fallback,
-        )
+    scopes, foreign = _scopes(call)
+    for scope in scopes:
+        failures.attempt(reclaim.take_back_known, scope, call.request)
     if foreign:
         failures.attempt(_delegate, call, foreign, b"DEL")
     failures.raise_first()
@@ -84,23 +63,9 @@ def collect_garbage(call: Call) -> None:
     """Undo all attachments of this network that the runtime does not list (GC1)."""
     valid = parse_valid(call.document)
     failures = reclaim.Failures()
-    name: str = call.document["name"]
-    foreign = ""
-    fallback = reclaim.Fallback([], True, call.notes)
-    if call.is_standalone:
-        network = open_network(call)
-        stores, run_dir = [network.store], network.config.run_dir
-        foreign = _foreign_ipam(network.config)
-        fallback = _fallback(call, network.config)
-        owned = {name}
-    else:
-        stores, run_dir = known_stores(call), known_run_dir(call)
-        owned = managed_networks(call)
-    for store in stores:
-        is_owned = store.network in owned
-        failures.attempt(
-            reclaim.collect, store, valid, run_dir, name, fallback, is_owned
-        )
+    scopes, foreign = _scopes(call)
+    for scope in scopes:
+        failures.attempt(garbage.collect, scope, valid)
     if foreign:
         failures.attempt(_delegate, call, foreign, b"GC")
     failures.raise_first()
@@ -116,39 +81,27 @@ def status(call: Call) -> None:
         _delegate(call, foreign, b"STATUS")
 
 
-def parse_valid(document: dict[str, object]) -> set[tuple[str, str]]:
-    """The attachments that GC must leave alone, as (container id, interface).
+def _scopes(call: Call) -> tuple[list[reclaim.Scope], str]:
+    """Where the attachments of a configuration are, and its foreign IPAM plugin.
 
-    Both the key of the specification and the older one of libcni count (GC6); without
-    either there is nothing to go by, which is code 7, not "nothing is valid" (GC5).
+    Without a network in the configuration that is every store of the run folder, which
+    holds even when the node state is gone.
     """
-    valid: set[tuple[str, str]] = set()
-    found = False
-    for key in (_VALID, _VALID_OLDER):
-        entries = member(document, key)
-        if entries is None:
-            continue
-        found = True
-        for entry in entries if isinstance(entries, list) else [entries]:
-            container_id, ifname = member(entry, "containerID"), member(entry, "ifname")
-            if not isinstance(container_id, str) or not isinstance(ifname, str):
-                raise CNIError(
-                    errors.DECODING_FAILURE,
-                    f"{key}: {entry!r} is not an object with containerID and ifname",
-                )
-            valid.add((container_id, ifname))
-    if not found:
-        raise CNIError(
-            errors.INVALID_CONFIGURATION,
-            f"{_VALID}: missing, so nothing was removed; an empty list removes all",
-        )
-    return valid
-
-
-def _fallback(call: Call, config: NetworkConfig) -> reclaim.Fallback:
-    """What an attachment of a standalone network has, where its record is lost."""
-    masquerade = plan.plan_masquerade(config, [])
-    return reclaim.Fallback(masquerade, config.mac_spoof_check, call.notes)
+    if not call.is_standalone:
+        managed, run_dir = managed_networks(call), known_run_dir(call)
+        scopes = []
+        for store in known_stores(call):
+            scope = reclaim.Scope(store, call.name, run_dir, call.notes)
+            scope.is_owned = store.network in managed
+            scopes.append(scope)
+        return scopes, ""
+    network = open_network(call)
+    config = network.config
+    scope = reclaim.Scope(network.store, network.name, config.run_dir, call.notes)
+    scope.is_owned = True
+    scope.masquerade = reclaim.render_masquerade(plan.plan_masquerade(config, []))
+    scope.spoof_check = config.mac_spoof_check
+    return [scope], _foreign_ipam(config)
 
 
 def _foreign_ipam(config: NetworkConfig) -> str:

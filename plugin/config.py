@@ -148,6 +148,7 @@ def parse_config(
         config.ipam = parse_ipam(
             document, config.ipam_document, args, config.is_gateway, problems
         )
+        _check_ipv6_mtu(config.mtu, config.ipam, problems)
         if config.disable_container_interface:
             problems.invalid(
                 "disableContainerInterface: true, and ipam is set: an interface "
@@ -157,6 +158,13 @@ def parse_config(
         problems.invalid("ipam: missing")
     problems.raise_if_any()
     return config
+
+
+def _check_ipv6_mtu(mtu: int, ipam: IPAMConfig, problems: Problems) -> None:
+    """The kernel takes IPv6 from a link with less than RFC 8200 asks for."""
+    has_ipv6 = any(part.size == 16 for parts in ipam.range_sets for part in parts)
+    if has_ipv6 and 0 < mtu < 1280:
+        problems.invalid(f"mtu: {mtu} is less than 1280, which IPv6 needs")
 
 
 def _check_bridge(config: NetworkConfig, problems: Problems) -> None:

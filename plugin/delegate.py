@@ -28,7 +28,7 @@ def find_plugin(name: str, path: str) -> str:
         )
     for folder in path.split(":"):
         candidate = f"{folder}/{name}"
-        if folder and posix.access(candidate.encode(), posix.X_OK):
+        if folder and files.is_program(candidate):
             return candidate
     raise CNIError(
         errors.DELEGATE_FAILED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posix
 
 from plugin import errors, ipam
-from plugin.commands import parse_valid
+from plugin.call import parse_valid
 from plugin.errors import CNIError
 from plugin.fields import Problems, member
 from plugin.ipamconfig import IPAMConfig, parse_ipam

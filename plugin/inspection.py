@@ -57,7 +57,8 @@ def _previous(config: NetworkConfig) -> Result:
 
 
 def _find_record(network: Network, request: Request) -> Record:
-    record = reclaim.read_record(network.store, request.container_id, request.ifname)
+    scope = reclaim.Scope(network.store, network.name, network.config.run_dir, [])
+    record = reclaim.read_record(scope, request.container_id, request.ifname)
     if record is not None:
         return record
     name = naming.host_name(network.name, request.container_id, request.ifname)
@@ -194,6 +195,7 @@ def _require_addresses(network: Network) -> bool:
     try:
         if store.is_of_another_boot():
             return False
+        store.require_writable()
         if own is not None and not own.is_foreign:
             own.requested = []
             ipam.choose(store, own)

@@ -7,7 +7,7 @@ from plugin.address import Prefix, number, packed, parse_prefix
 from plugin.dataplane import vlan
 from plugin.dataplane.attachment import AttachmentConfig
 from plugin.dataplane.bridge import BridgeConfig
-from plugin.dataplane.ruleset import Masquerade
+from plugin.dataplane.masquerade import Masquerade
 from plugin.errors import CNIError
 from plugin.netlink.rtnetlink import parse_mac
 from plugin.result import IPConfig, Route

@@ -22,10 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from plugin.dataplane.masquerade import Masquerade
     from plugin.protocol import Request
 
 _RECORD_TIMEOUT_S = 10.0
-_DATAPLANE_TIMEOUT_S = 2.0
+# Longer than ADD may wait for duplicate address detection while it has the lock.
+_DATAPLANE_TIMEOUT_S = 10.0
 
 
 class Failures:
@@ -47,24 +49,35 @@ class Failures:
             raise self.errors[0]
 
 
-class Fallback:
-    """What helps where a record is lost or damaged (B5): what an attachment has by its
-    configuration, and a list that takes a sentence for the log."""
+class Scope:
+    """Where attachments of a configuration are kept, and what helps where the record of
+    one is lost or damaged (B5)."""
 
-    __slots__ = ("masquerade", "notes", "spoof_check")
+    __slots__ = (
+        "is_owned",
+        "masquerade",
+        "name",
+        "notes",
+        "run_dir",
+        "spoof_check",
+        "store",
+    )
 
-    def __init__(
-        self,
-        masquerade: list[ruleset.Masquerade],
-        spoof_check: bool,
-        notes: list[str],
-    ) -> None:
-        self.masquerade = render_masquerade(masquerade)
-        self.spoof_check = spoof_check
+    def __init__(self, store: Store, name: str, run_dir: str, notes: list[str]) -> None:
+        self.store = store
+        # The name of the configuration, which its records have.
+        self.name = name
+        self.run_dir = run_dir
+        # Takes sentences for the log.
         self.notes = notes
+        # Whether the store is that of the configuration, and serves no other.
+        self.is_owned = False
+        # What an attachment has by its configuration.
+        self.masquerade: list[list[str]] = []
+        self.spoof_check = True
 
 
-def lock_dataplane(run_dir: str, shared: bool, timeout_s: float) -> int:
+def lock_dataplane(run_dir: str, shared: bool) -> int:
     """Keep bridge and ruleset from being taken away (shared), or take them away.
 
     ADD holds it shared while it works in the kernel. Close the descriptor to unlock.
@@ -72,25 +85,23 @@ def lock_dataplane(run_dir: str, shared: bool, timeout_s: float) -> int:
     # The dot: no network can have that name, whose folder would be in its place.
     path = f"{run_dir}/.dataplane.lock"
     try:
-        return files.lock(path, timeout_s, shared)
+        return files.lock(path, _DATAPLANE_TIMEOUT_S, shared)
     except FileNotFoundError:
         files.make_folder(run_dir)
-        return files.lock(path, timeout_s, shared)
+        return files.lock(path, _DATAPLANE_TIMEOUT_S, shared)
     except TimeoutError:
         raise CNIError(
             errors.TRY_AGAIN_LATER,
-            f"{path}: held by another call for more than {timeout_s:g} s",
+            f"{path}: held by another call for more than {_DATAPLANE_TIMEOUT_S:g} s",
         ) from None
 
 
-def take_back_known(
-    store: Store, request: Request, run_dir: str, leave_link: bool, fallback: Fallback
-) -> None:
+def take_back_known(scope: Scope, request: Request) -> None:
     """Undo the attachment that a DEL is about, with or without a record of it."""
     container_id, ifname = request.container_id, request.ifname
-    if store.has(container_id, ifname):
+    if scope.store.has(container_id, ifname):
         try:
-            take_back(store, container_id, ifname, run_dir, fallback, leave_link)
+            take_back(scope, container_id, ifname, request.by_kubelet)
         except TimeoutError:
             raise CNIError(
                 errors.TRY_AGAIN_LATER,
@@ -98,66 +109,64 @@ def take_back_known(
                 f"{_RECORD_TIMEOUT_S:g} s",
             ) from None
     else:
-        record = _lost_record(store, container_id, ifname, fallback)
-        take_back_unrecorded(store, record, run_dir, leave_link)
+        record = lost_record(scope, container_id, ifname)
+        take_back_unrecorded(scope, record, request.by_kubelet)
 
 
 def take_back(
-    store: Store,
+    scope: Scope,
     container_id: str,
     ifname: str,
-    run_dir: str,
-    fallback: Fallback,
     leave_link: bool = False,
     timeout_s: float = _RECORD_TIMEOUT_S,
+    unless: Callable[[Record], None] | None = None,
 ) -> None:
     """Undo an attachment that has a record, whether it was finished or not.
 
     With `leave_link` the host end is only taken off the bridge and down: its namespace
-    is about to die and takes it along. TimeoutError if another call works on it.
+    is about to die and takes it along. `unless` may raise to leave the attachment as it
+    is. TimeoutError if another call works on it.
     """
-    descriptor = store.lock_record(container_id, ifname, timeout_s)
+    descriptor = scope.store.lock_record(container_id, ifname, timeout_s)
     if descriptor < 0:
         return
     try:
-        record = read_record(store, container_id, ifname, fallback)
+        record = read_record(scope, container_id, ifname)
         if record is not None:
-            _undo(store, record, run_dir, leave_link)
+            if unless is not None:
+                unless(record)
+            _undo(scope, record, leave_link)
     finally:
         posix.close(descriptor)
 
 
-def read_record(
-    store: Store, container_id: str, ifname: str, fallback: Fallback | None = None
-) -> Record | None:
+def read_record(scope: Scope, container_id: str, ifname: str) -> Record | None:
     """The record of an attachment; a damaged one is rebuilt from the leases (B5)."""
+    store = scope.store
     try:
         return store.get(container_id, ifname)
     except ValueError as error:
-        record = _lost_record(store, container_id, ifname, fallback)
+        record = lost_record(scope, container_id, ifname)
         record.addresses = store.find(container_id, ifname)
-        if fallback:
-            fallback.notes.append(
-                f"the record of {ifname} of {container_id} in {store.folder} is "
-                f"damaged ({error}): what it had is found by its name"
-            )
+        scope.notes.append(
+            f"the record of {ifname} of {container_id} in {store.folder} is damaged "
+            f"({error}): what it had is found by its name"
+        )
         return record
 
 
-def _lost_record(
-    store: Store, container_id: str, ifname: str, fallback: Fallback | None
-) -> Record:
+def lost_record(scope: Scope, container_id: str, ifname: str) -> Record:
     """What an attachment may have that can be told without its record."""
     record = Record("", container_id, ifname)
-    record.veth = naming.host_name(store.network, container_id, ifname)
-    if fallback is not None:
-        record.masquerade = fallback.masquerade
-        record.spoof_check = fallback.spoof_check
+    record.veth = naming.host_name(scope.store.network, container_id, ifname)
+    record.masquerade = scope.masquerade
+    record.spoof_check = scope.spoof_check
     return record
 
 
-def _undo(store: Store, record: Record, run_dir: str, leave_link: bool) -> None:
+def _undo(scope: Scope, record: Record, leave_link: bool) -> None:
     failures = Failures()
+    store = scope.store
     host = Channel(netlink.ROUTE)
     failures.attempt(_remove_port, host, record, leave_link)
     if not failures.errors:
@@ -165,15 +174,14 @@ def _undo(store: Store, record: Record, run_dir: str, leave_link: bool) -> None:
         failures.attempt(ipam.release_addresses, store, record)
     if record.spoof_check:
         failures.attempt(remove_spoof_check, record)
-        failures.attempt(_remove_spoof_table, run_dir)
     alone = not _others(store, record)
     if record.masquerade and alone:
-        failures.attempt(_remove_last, host, store, record, run_dir)
+        failures.attempt(_remove_last, host, scope, record)
     if not failures.errors:
         store.forget(record.container_id, record.ifname)
     if record.masquerade and not alone:
         # Two that go at once see each other: the later one finds that it was the last.
-        failures.attempt(_remove_last, host, store, record, run_dir)
+        failures.attempt(_remove_last, host, scope, record)
     host.close()
     failures.raise_first()
 
@@ -194,19 +202,7 @@ def remove_spoof_check(record: Record) -> None:
     macs = [rtnetlink.parse_mac(record.mac)] if record.mac else []
     for mac in macs or spoofcheck.bound_macs(channel, record.veth):
         spoofcheck.remove_spoof_check(channel, record.veth, mac)
-    channel.close()
-
-
-def _remove_spoof_table(run_dir: str) -> None:
-    """The last port that is checked takes the table along."""
-    channel = Channel(netlink.NETFILTER)
-    if spoofcheck.is_idle(channel):
-        lock = lock_dataplane(run_dir, shared=False, timeout_s=_DATAPLANE_TIMEOUT_S)
-        try:
-            if spoofcheck.is_idle(channel):
-                spoofcheck.remove_table(channel)
-        finally:
-            posix.close(lock)
+    spoofcheck.remove_empty(channel)
     channel.close()
 
 
@@ -216,13 +212,13 @@ def _others(store: Store, record: Record) -> bool:
     return any(other != own for other in store.attachments())
 
 
-def _remove_last(host: Channel, store: Store, record: Record, run_dir: str) -> None:
+def _remove_last(host: Channel, scope: Scope, record: Record) -> None:
     """The last attachment of a standalone network takes its masquerade along."""
-    if _others(store, record):
+    if _others(scope.store, record):
         return
-    lock = lock_dataplane(run_dir, shared=False, timeout_s=_DATAPLANE_TIMEOUT_S)
+    lock = lock_dataplane(scope.run_dir, shared=False)
     try:
-        if not _others(store, record):
+        if not _others(scope.store, record):
             remove_masquerade(host, record)
     finally:
         posix.close(lock)
@@ -231,17 +227,11 @@ def _remove_last(host: Channel, store: Store, record: Record, run_dir: str) -> N
 def remove_masquerade(host: Channel, record: Record) -> None:
     """Stop masquerading the subnets of a record, except where a pod of another network
     has an address of them. The caller has the lock of bridge and ruleset."""
-    if not record.masquerade:
-        return
-    held = held_addresses(host)
-    unwanted = [
-        masquerade
-        for masquerade in parse_masquerade(record.masquerade)
-        if not any(map(masquerade.source.contains, held))
-    ]
-    channel = Channel(netlink.NETFILTER)
-    ruleset.remove_masquerade(channel, unwanted)
-    channel.close()
+    if record.masquerade:
+        sources = [parse_prefix(row[0]) for row in record.masquerade if row]
+        channel = Channel(netlink.NETFILTER)
+        ruleset.remove_masquerade(channel, sources, held_addresses(host))
+        channel.close()
 
 
 def is_alive(host: Channel, record: Record) -> bool:
@@ -259,22 +249,15 @@ def held_addresses(host: Channel) -> list[bytes]:
     return held
 
 
-def render_masquerade(masquerades: list[ruleset.Masquerade]) -> list[list[str]]:
+def render_masquerade(masquerades: list[Masquerade]) -> list[list[str]]:
     """Subnets as a record keeps them: each with its exempt destinations behind it."""
     return [[str(m.source), *map(str, m.exempt)] for m in masquerades]
 
 
-def parse_masquerade(texts: list[list[str]]) -> list[ruleset.Masquerade]:
-    """Subnets from a record."""
-    parsed = [[parse_prefix(text) for text in row] for row in texts if row]
-    return [ruleset.Masquerade(row[0], row[1:]) for row in parsed]
-
-
-def take_back_unrecorded(
-    store: Store, record: Record, run_dir: str, leave_link: bool
-) -> None:
+def take_back_unrecorded(scope: Scope, record: Record, leave_link: bool) -> None:
     """Undo an attachment whose record is lost: by the name and alias of its host end,
     and where another program kept leases in this store, by reading them (B5)."""
+    store = scope.store
     container_id, ifname = record.container_id, record.ifname
     host = Channel(netlink.ROUTE)
     port = attachment.find_port(host, record.veth, container_id, ifname)
@@ -287,91 +270,4 @@ def take_back_unrecorded(
     if store.has_foreign() or (is_ours and not record.addresses):
         record.addresses = record.addresses + store.find(container_id, ifname)
     if is_ours or record.addresses:
-        _undo(store, record, run_dir, leave_link)
-
-
-def collect(
-    store: Store,
-    valid: set[tuple[str, str]],
-    run_dir: str,
-    name: str,
-    fallback: Fallback,
-    owned: bool,
-) -> None:
-    """Undo every attachment of a network that is not valid any more (GC1, GC2).
-
-    Only those of the configuration `name`, by their records. What has lost its record
-    goes with them if the store is `owned` by that configuration and serves no other.
-    What another call works on is left to it.
-    """
-    failures = Failures()
-    records = [read_record(store, *attachment) for attachment in store.attachments()]
-    owned = owned and all(r.name in (name, "") for r in records if r is not None)
-    for record in records:
-        if record is None or (record.container_id, record.ifname) in valid:
-            continue
-        if record.name == name or (owned and not record.name):
-            whose = (record.container_id, record.ifname)
-            failures.attempt(_collect_one, store, *whose, run_dir, fallback)
-    if owned:
-        failures.attempt(_collect_lost, store, valid, run_dir, fallback)
-        failures.attempt(_collect_leases, store, valid)
-    failures.attempt(store.sweep)
-    failures.raise_first()
-
-
-def _collect_lost(
-    store: Store, valid: set[tuple[str, str]], run_dir: str, fallback: Fallback
-) -> None:
-    failures = Failures()
-    for owner in _lost_owners(store):
-        if (owner.container_id, owner.ifname) not in valid:
-            lost = _lost_record(store, owner.container_id, owner.ifname, fallback)
-            failures.attempt(take_back_unrecorded, store, lost, run_dir, False)
-    failures.raise_first()
-
-
-def _collect_one(
-    store: Store, container_id: str, ifname: str, run_dir: str, fallback: Fallback
-) -> None:
-    try:
-        take_back(store, container_id, ifname, run_dir, fallback, timeout_s=0)
-    except TimeoutError:
-        pass  # an ADD or DEL has it in hand
-
-
-def _lost_owners(store: Store) -> list[naming.Owner]:
-    """The attachments whose host ends are there, and whose records are lost."""
-    host = Channel(netlink.ROUTE)
-    links = [rtnetlink.parse_link(p) for p in host.dump(rtnetlink.all_links())]
-    host.close()
-    owners = [naming.parse_alias(link.alias) for link in links]
-    return [
-        owner
-        for owner in owners
-        if owner is not None
-        and owner.network == store.network
-        and not store.has(owner.container_id, owner.ifname)
-    ]
-
-
-def _collect_leases(store: Store, valid: set[tuple[str, str]]) -> None:
-    """Leases whose record is lost; an old-style one counts by its container id."""
-    valid_ids = {container_id for container_id, _ in valid}
-
-    def is_lost(address: bytes) -> bool:
-        container_id, ifname = store.holder(address)
-        kept = (container_id, ifname) in valid if ifname else container_id in valid_ids
-        return not kept and not store.has(container_id, ifname)
-
-    lost = [address for address in store.leases() if is_lost(address)]
-    if not lost:
-        return
-    # Under the lock nobody can claim an address between the look and the removal.
-    lock = ipam.locked(store)
-    try:
-        for address in lost:
-            if is_lost(address):
-                store.drop(address)
-    finally:
-        posix.close(lock)
+        _undo(scope, record, leave_link)

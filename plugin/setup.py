@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from plugin.address import Prefix
     from plugin.call import Call, Network
     from plugin.dataplane.attachment import AttachmentConfig
+    from plugin.dataplane.masquerade import Masquerade
     from plugin.netlink.rtnetlink import Link
-
-_DATAPLANE_TIMEOUT_S = 10.0
 
 
 class Setup:
@@ -80,9 +79,7 @@ def attach_pod(call: Call, network: Network) -> Result:
         setup.undo.append(lambda: _withdraw(setup))
         setup.record = _new_record(setup)
         given = _claim_addresses(setup)
-        setup.lock = reclaim.lock_dataplane(
-            network.config.run_dir, shared=True, timeout_s=_DATAPLANE_TIMEOUT_S
-        )
+        setup.lock = reclaim.lock_dataplane(network.config.run_dir, shared=True)
         result = _wire(setup, given)
         posix.close(setup.lock)
         posix.close(setup.held)
@@ -115,24 +112,27 @@ def _open_pod(call: Call) -> int:
 
 def _make_way(setup: Setup) -> None:
     """Refuse a second ADD over a live attachment (AD5), undo what a dead one left."""
-    request, store = setup.call.request, setup.network.store
+    request, network = setup.call.request, setup.network
     container_id, ifname = request.container_id, request.ifname
-    if not store.has(container_id, ifname):
+    if not network.store.has(container_id, ifname):
         return
-    fallback = reclaim.Fallback(
-        [], setup.network.config.mac_spoof_check, setup.call.notes
-    )
-    record = reclaim.read_record(store, container_id, ifname)
-    if record is not None and reclaim.is_alive(setup.host, record):
-        raise CNIError(
-            errors.ALREADY_ATTACHED,
-            f"{ifname} of {container_id} is attached to network "
-            f"{setup.network.name} already, duplicate allocation is not allowed",
-        )
-    setup.call.notes.append("undid an earlier ADD, not finished or without its netns")
-    run_dir = setup.network.config.run_dir
+    config = network.config
+    scope = reclaim.Scope(network.store, network.name, config.run_dir, setup.call.notes)
+    scope.spoof_check = config.mac_spoof_check
+
+    def refuse_if_alive(record: Record) -> None:
+        if reclaim.is_alive(setup.host, record):
+            raise CNIError(
+                errors.ALREADY_ATTACHED,
+                f"{ifname} of {container_id} is attached to network {network.name} "
+                "already, duplicate allocation is not allowed",
+            )
+        setup.call.notes.append("undid an ADD, not finished or without its netns")
+
     try:
-        reclaim.take_back(store, container_id, ifname, run_dir, fallback, timeout_s=0)
+        reclaim.take_back(
+            scope, container_id, ifname, timeout_s=0, unless=refuse_if_alive
+        )
     except TimeoutError:
         raise CNIError(
             errors.TRY_AGAIN_LATER,
@@ -227,7 +227,7 @@ def _gateway_link(setup: Setup, wanted: bridge.BridgeConfig) -> Link:
     return link
 
 
-def _ensure_masquerade(wanted: list[ruleset.Masquerade]) -> None:
+def _ensure_masquerade(wanted: list[Masquerade]) -> None:
     if wanted:
         channel = Channel(netlink.NETFILTER)
         ruleset.ensure_masquerade(channel, wanted)

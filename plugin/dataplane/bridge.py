@@ -1,6 +1,7 @@
 """The bridge of a network and its gateway addresses: observe, ensure, check.
 
-Ensuring a bridge that is as it should be sends no change to the kernel. A bridge that
+Ensuring a bridge that is as it should be sends no change to the kernel, but for one
+with an alias of somebody else's: nothing says then that its MAC is fixed. A bridge that
 somebody else made is taken over: it keeps its MAC, its addresses and its ports.
 """
 
@@ -91,15 +92,28 @@ def ensure_bridge(channel: Channel, config: BridgeConfig) -> tuple[Link, bool]:
             f"bridge: {config.name} exists and is {link.kind or 'no bridge'}, "
             "not a bridge",
         )
+    try:
+        _bring_up_to_date(channel, link, config)
+    except (CNIError, NetlinkError):
+        if made:
+            channel.execute([rtnetlink.delete_link(link.index, link.name)])
+        raise
+    return link, made
+
+
+def _bring_up_to_date(channel: Channel, link: Link, config: BridgeConfig) -> None:
     if config.vlan_filtering and not link.vlan_filtering:
-        _filter_vlans(channel, link, made)
+        # Before any other change: not every kernel has it.
+        request = rtnetlink.set_vlan_filtering(link.index, link.name)
+        answer = channel.exchange([request])[0]
+        if answer.error:
+            raise _explained(answer.error, vlan_filtering=True)
     if link.alias != ALIAS:
         # Before the alias, which says that it is done.
         sysctl.ensure(sysctl.path_of(config.name, "ipv6", "accept_ra"), "0")
     changes = _changes(link, config)
     if changes:
         channel.execute(changes)
-    return link, made
 
 
 def _make(channel: Channel, config: BridgeConfig) -> bool:
@@ -109,15 +123,6 @@ def _make(channel: Channel, config: BridgeConfig) -> bool:
         raise _explained(answer.error, config.vlan_filtering)
     # EEXIST: another ADD was faster, which is as good (D2).
     return answer.error is None
-
-
-def _filter_vlans(channel: Channel, link: Link, made: bool) -> None:
-    """Switch VLAN filtering on, before any other change: not every kernel has it."""
-    answer = channel.exchange([rtnetlink.set_vlan_filtering(link.index, link.name)])[0]
-    if answer.error:
-        if made:
-            channel.execute([rtnetlink.delete_link(link.index, link.name)])
-        raise _explained(answer.error, vlan_filtering=True)
 
 
 def _explained(error: NetlinkError, vlan_filtering: bool) -> Exception:

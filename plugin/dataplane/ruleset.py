@@ -19,10 +19,16 @@ Never touches a table of somebody else. Each change is one transaction.
 
 from __future__ import annotations
 
-from errno import EEXIST, ENOENT, ENOTEMPTY
+from errno import EBUSY, EEXIST, ENOENT, ENOTEMPTY
 
 from plugin import errors
-from plugin.address import Prefix, parse_prefix
+from plugin.dataplane.masquerade import (
+    FAMILIES,
+    covers,
+    is_between,
+    is_inside,
+    overlap,
+)
 from plugin.errors import CNIError, NetlinkError
 from plugin.netlink import nftables as nft
 from plugin.netlink.codec import all_attributes, attributes, string
@@ -31,11 +37,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from plugin.address import Prefix
+    from plugin.dataplane.masquerade import Family, Interval, Masquerade, Pair
     from plugin.netlink.channel import Channel
     from plugin.netlink.codec import Message
 
     # A masquerade's source (None), or one of its exempt pairs.
-    _Part = tuple["Masquerade", tuple[bytes, bytes] | None]
+    _Part = tuple[Masquerade, Pair | None]
 
 TABLE = "pycni"
 _FAMILY = nft.NFPROTO_INET
@@ -45,71 +53,6 @@ _CHAIN = "postrouting"
 _MOST_ELEMENTS = 400
 _MOST_BYTES = 100_000
 _MOST_MESSAGES = 40
-# Never masqueraded: groups reach their members with the sender's address (E1).
-_MULTICAST = (parse_prefix("224.0.0.0/4"), parse_prefix("ff00::/8"))
-
-
-class Family:
-    """What differs between the families: names, types, and where addresses lie."""
-
-    __slots__ = ("daddr", "exempt", "masquerade", "protocol", "saddr", "size", "type")
-
-    def __init__(self, digit: str, protocol: int, size: int, key_type: int) -> None:
-        self.masquerade = f"masquerade{digit}"
-        self.exempt = f"exempt{digit}"
-        self.protocol = protocol
-        self.size = size
-        self.type = key_type
-        # Offsets in the header: RFC 791 and RFC 8200.
-        self.saddr = 12 if size == 4 else 8
-        self.daddr = self.saddr + size
-
-
-_FAMILIES = (
-    Family("4", nft.NFPROTO_IPV4, 4, nft.TYPE_IPV4),
-    Family("6", nft.NFPROTO_IPV6, 16, nft.TYPE_IPV6),
-)
-
-
-class Masquerade:
-    """One source subnet, and the destinations it reaches with its own address."""
-
-    __slots__ = ("exempt", "source")
-
-    def __init__(self, source: Prefix, exempt: list[Prefix]) -> None:
-        self.source = source.subnet()
-        self.exempt = _widest(
-            [p.subnet() for p in (*exempt, *_MULTICAST)], len(source.address)
-        )
-
-    @property
-    def family(self) -> Family:
-        """The sets that it belongs to."""
-        return _FAMILIES[0] if len(self.source.address) == 4 else _FAMILIES[1]
-
-    def source_elements(self) -> list[bytes]:
-        """Its elements of the set of sources."""
-        return nft.interval(self.source.network, self.source.broadcast)
-
-    def exempt_pairs(self) -> list[tuple[bytes, bytes]]:
-        """First and last of each pair of source and destination that is exempt."""
-        first, last = self.source.network, self.source.broadcast
-        return [(first + p.network, last + p.broadcast) for p in self.exempt]
-
-    def exempt_elements(self) -> list[bytes]:
-        """Its elements of the set of pairs."""
-        return [nft.element(*pair) for pair in self.exempt_pairs()]
-
-
-def _widest(prefixes: list[Prefix], size: int) -> list[Prefix]:
-    """Those of one family that lie in no other: a set refuses what overlaps."""
-    widest: list[Prefix] = []
-    for prefix in sorted(prefixes, key=lambda p: p.length):
-        if len(prefix.address) == size and not any(
-            other.overlaps(prefix) for other in widest
-        ):
-            widest.append(prefix)
-    return widest
 
 
 def ensure_masquerade(channel: Channel, wanted: list[Masquerade]) -> None:
@@ -136,7 +79,7 @@ def _make(
     """Add what is missing, after some requests; the refusal of what overlaps."""
     messages = _skeleton() + before
     # What is exempt comes first: nothing is masqueraded that must not be.
-    for family in _FAMILIES:
+    for family in FAMILIES:
         pairs = [pair for m, pair in missing if m.family is family and pair]
         messages += _add(family.exempt, [nft.element(*pair) for pair in pairs])
     for masquerade, pair in missing:
@@ -186,45 +129,26 @@ def _widen(channel: Channel, wanted: list[_Part]) -> list[Message]:
     """Requests that make room for subnets that have grown: a set of intervals refuses
     what overlaps, so the narrower ones inside of them go in the same transaction."""
     messages = []
-    for family in _FAMILIES:
+    for family in FAMILIES:
         sources = [m.source for m, pair in wanted if m.family is family and not pair]
         elements = [
             element
             for first, after in (_present_sources(channel, family) if sources else ())
             for element in nft.bounds(first, after)
-            if any(_is_inside(source, first, after) for source in sources)
+            if any(is_inside(source, (first, after)) for source in sources)
         ]
         messages += _delete(family.masquerade, elements)
         pairs = [pair for m, pair in wanted if m.family is family and pair]
         elements = [
             nft.element(*present)
             for present in (_present_pairs(channel, family) if pairs else ())
-            if any(_covers(pair, present, family.size) for pair in pairs)
+            if any(covers(pair, present, family.size) for pair in pairs)
         ]
         messages += _delete(family.exempt, elements)
     return messages
 
 
-def _covers(wide: tuple[bytes, bytes], narrow: tuple[bytes, bytes], size: int) -> bool:
-    """Whether a pair of source and destination lies inside of another."""
-    return all(
-        wide[0][part] <= narrow[0][part] and narrow[1][part] <= wide[1][part]
-        for part in (slice(size), slice(size, None))
-    )
-
-
-def _is_inside(source: Prefix, first: bytes, after: bytes | None) -> bool:
-    """Whether the subnet holds an interval and is larger than it."""
-    bounds = nft.after(source.broadcast)
-    if after is None or not source.contains(first):
-        return False
-    smaller = bounds is None or after <= bounds
-    return smaller and (first, after) != (source.network, bounds)
-
-
-def _present_sources(
-    channel: Channel, family: Family
-) -> list[tuple[bytes, bytes | None]]:
+def _present_sources(channel: Channel, family: Family) -> list[Interval]:
     """The intervals that are masqueraded: first address, and the one after the last."""
     payloads = _elements_of(channel, family.masquerade)
     bounds = [bound for payload in payloads for bound in nft.parse_bounds(payload)]
@@ -236,7 +160,7 @@ def _present_sources(
     ]
 
 
-def _present_pairs(channel: Channel, family: Family) -> list[tuple[bytes, bytes]]:
+def _present_pairs(channel: Channel, family: Family) -> list[Pair]:
     payloads = _elements_of(channel, family.exempt)
     return [pair for payload in payloads for pair in nft.parse_pairs(payload)]
 
@@ -278,7 +202,7 @@ def _missing(channel: Channel, wanted: list[Masquerade]) -> list[_Part]:
         # The kernel looks up the first address alone: the rest may not be there.
         found = [p for payload in answer.payloads for p in nft.parse_pairs(payload)]
         size = masquerade.family.size
-        short = wish is not None and not any(_covers(p, wish, size) for p in found)
+        short = wish is not None and not any(covers(p, wish, size) for p in found)
         if (answer.error or short) and part not in missing[-1:]:
             missing.append(part)
     return missing
@@ -287,7 +211,7 @@ def _missing(channel: Channel, wanted: list[Masquerade]) -> list[_Part]:
 def _skeleton() -> list[Message]:
     """Table, sets, chain and rules, whatever of them there is already."""
     messages = [nft.new_table(_FAMILY, TABLE)]
-    for family in _FAMILIES:
+    for family in FAMILIES:
         pair = nft.concat_type(family.type, family.type)
         for name, key in (
             (family.masquerade, (family.type, (family.size,))),
@@ -297,7 +221,7 @@ def _skeleton() -> list[Message]:
     hook = ("nat", nft.NF_INET_POST_ROUTING, nft.NF_IP_PRI_NAT_SRC)
     messages.append(nft.new_base_chain(_FAMILY, TABLE, _CHAIN, hook))
     messages.append(nft.flush_chain(_FAMILY, TABLE, _CHAIN))
-    for family in _FAMILIES:
+    for family in FAMILIES:
         messages += [
             nft.new_rule(_FAMILY, TABLE, _CHAIN, *expressions)
             for expressions in _rules(family)
@@ -331,39 +255,55 @@ def _rules(family: Family) -> list[list[bytes]]:
     ]
 
 
-def remove_masquerade(channel: Channel, unwanted: list[Masquerade]) -> None:
-    """Stop masquerading these subnets; the last one takes the table with it.
-
-    The caller keeps others from adding a subnet meanwhile.
+def remove_masquerade(
+    channel: Channel, sources: list[Prefix], held: list[bytes]
+) -> None:
+    """Stop masquerading what overlaps these subnets, also from before they grew or
+    shrank, except where an address is held; with the last subnet all that is ours goes.
     """
-    for masquerade in unwanted:
-        family = masquerade.family
-        for name, elements in (
-            (family.masquerade, masquerade.source_elements()),
-            (family.exempt, masquerade.exempt_elements()),
-        ):
-            for request in _delete(name, elements):
-                _change(channel, request)
-    if is_idle(channel):
-        _change(channel, nft.delete_table(_FAMILY, TABLE))
+    for family in FAMILIES:
+        ours = [s for s in sources if len(s.address) == family.size]
+        gone = [
+            interval
+            for interval in (_present_sources(channel, family) if ours else ())
+            if any(overlap(source, interval) for source in ours)
+            and not any(is_between(address, interval) for address in held)
+        ]
+        bounds = [element for interval in gone for element in nft.bounds(*interval)]
+        pairs = [
+            nft.element(*pair)
+            for pair in (_present_pairs(channel, family) if gone else ())
+            if any(is_between(pair[0][: family.size], interval) for interval in gone)
+        ]
+        requests = _delete(family.masquerade, bounds) + _delete(family.exempt, pairs)
+        for batch in _batches(requests) if requests else ():
+            _change(channel, batch)
+    _remove_empty(channel)
 
 
-def _change(channel: Channel, message: Message) -> None:
-    """One change; that there is nothing to change is success (trap 15)."""
+def _remove_empty(channel: Channel) -> None:
+    """Remove chain, sets and table, each only if nothing is in it: the kernel looks
+    and removes in one transaction, and what others put into our table stays."""
+    names = [name for f in FAMILIES for name in (f.masquerade, f.exempt)]
+    requests = [
+        nft.flush_chain(_FAMILY, TABLE, _CHAIN),
+        nft.delete_chain(_FAMILY, TABLE, _CHAIN),
+        *[nft.delete_empty_set(_FAMILY, TABLE, name) for name in names],
+    ]
+    if _change(channel, requests):
+        _change(channel, [nft.delete_empty_table(_FAMILY, TABLE)])
+
+
+def _change(channel: Channel, messages: list[Message]) -> bool:
+    """One transaction; that there is nothing to change is success (trap 15). False if
+    something was in use."""
     try:
-        channel.transaction(nft.batch_begin(), [message], nft.batch_end())
+        channel.transaction(nft.batch_begin(), messages, nft.batch_end())
     except NetlinkError as error:
+        if error.errno == EBUSY:
+            return False
         if error.errno != ENOENT:
             raise
-
-
-def is_idle(channel: Channel) -> bool:
-    """Whether no subnet is masqueraded."""
-    for family in _FAMILIES:
-        payloads = _elements_of(channel, family.masquerade)
-        # NFTA_SET_ELEM_LIST_ELEMENTS is there, and empty, in an empty set.
-        if any(attributes(payload, 4).get(3) for payload in payloads):
-            return False
     return True
 
 
@@ -374,7 +314,7 @@ def check_masquerade(channel: Channel, wanted: list[Masquerade]) -> list[str]:
         for masquerade in missing_masquerades(channel, wanted)
     ]
     expected = [
-        _outline_of(b"".join(rule)) for family in _FAMILIES for rule in _rules(family)
+        _outline_of(b"".join(rule)) for family in FAMILIES for rule in _rules(family)
     ]
     if wanted and not problems and _present_rules(channel) != expected:
         problems.append(f"the rules of nftables chain {TABLE} {_CHAIN} were changed")

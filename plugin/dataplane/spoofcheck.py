@@ -7,11 +7,10 @@ else.
 
 from __future__ import annotations
 
-from errno import ENOENT
+from errno import EBUSY, ENOENT
 
 from plugin.errors import NetlinkError
 from plugin.netlink import nftables as nft
-from plugin.netlink.codec import attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,21 +91,25 @@ def bound_macs(channel: Channel, port: str) -> list[bytes]:
     ]
 
 
-def is_idle(channel: Channel) -> bool:
-    """Whether there is a table that checks no port."""
-    try:
-        payloads = channel.dump(nft.elements_of(_FAMILY, TABLE, _PORTS))
-    except NetlinkError as error:
-        if error.errno != ENOENT:
-            raise
-        return False
-    return not any(attributes(payload, 4).get(3) for payload in payloads)
-
-
-def remove_table(channel: Channel) -> None:
-    """Delete the table. The caller keeps others from adding a port meanwhile."""
-    request = nft.delete_table(_FAMILY, TABLE)
-    channel.transaction(nft.batch_begin(), [request], nft.batch_end())
+def remove_empty(channel: Channel) -> None:
+    """Remove chain, sets and table, each only if nothing is in it: the kernel looks
+    and removes in one transaction."""
+    for requests in (
+        [
+            nft.flush_chain(_FAMILY, TABLE, _CHAIN),
+            nft.delete_chain(_FAMILY, TABLE, _CHAIN),
+            nft.delete_empty_set(_FAMILY, TABLE, _PORTS),
+            nft.delete_empty_set(_FAMILY, TABLE, _BOUND),
+        ],
+        [nft.delete_empty_table(_FAMILY, TABLE)],
+    ):
+        try:
+            channel.transaction(nft.batch_begin(), requests, nft.batch_end())
+        except NetlinkError as error:
+            if error.errno == EBUSY:
+                return
+            if error.errno != ENOENT:
+                raise
 
 
 def check_spoof_check(channel: Channel, port: str, mac: bytes) -> list[str]:

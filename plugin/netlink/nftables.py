@@ -80,10 +80,25 @@ def new_table(family: int, table: str) -> Message:
     )
 
 
-def delete_table(family: int, table: str) -> Message:
-    """Delete a table with all that is in it."""
+def delete_empty_table(family: int, table: str) -> Message:
+    """Delete a table; EBUSY if something is in it."""
     body = text_attribute(1, table)
-    return _message(DELTABLE, 0, family, body, f"delete nftables table {table}")
+    operation = f"delete nftables table {table}"
+    return _message(DELTABLE, codec.NLM_F_NONREC, family, body, operation)
+
+
+def delete_empty_set(family: int, table: str, name: str) -> Message:
+    """Delete a set; EBUSY if it has an element."""
+    body = text_attribute(1, table) + text_attribute(2, name)
+    operation = f"delete nftables set {table} {name}"
+    return _message(DELSET, codec.NLM_F_NONREC, family, body, operation)
+
+
+def delete_chain(family: int, table: str, chain: str) -> Message:
+    """Delete a chain without rules."""
+    body = text_attribute(1, table) + text_attribute(3, chain)
+    operation = f"delete nftables chain {table} {chain}"
+    return _message(DELCHAIN, codec.NLM_F_NONREC, family, body, operation)
 
 
 def new_set(

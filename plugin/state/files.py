@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posix
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal
+from errno import EROFS
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from posix import (
     O_APPEND,
@@ -20,6 +21,9 @@ from posix import (
     O_RDWR,
     O_WRONLY,
 )
+
+# linux/stat.h
+_S_IFMT, _S_IFREG = 0o170000, 0o100000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +83,21 @@ def exists(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def is_program(path: str) -> bool:
+    """Whether a path leads to a file that we may run."""
+    try:
+        mode = posix.stat(path.encode()).st_mode
+    except OSError:
+        return False
+    return mode & _S_IFMT == _S_IFREG and posix.access(path.encode(), posix.X_OK)
+
+
+def require_writable(folder: str) -> None:
+    """Raise OSError if a folder is there and nothing can be written in it."""
+    if exists(folder) and not posix.access(folder.encode(), posix.W_OK | posix.X_OK):
+        raise OSError(EROFS, posix.strerror(EROFS), folder)
 
 
 def make_folder(path: str) -> None:

@@ -225,6 +225,11 @@ class Store:
             found.append((container_id, ifname))
         return found
 
+    def require_writable(self) -> None:
+        """Raise OSError if a claim could not be written."""
+        for folder in (self.folder, self._attachments):
+            files.require_writable(folder)
+
     def settle(self, alive: Callable[[Record], bool]) -> None:
         """Void the leases of another boot, except where `alive` says its link lives.
 

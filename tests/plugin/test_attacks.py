@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plugin import delegate, ipam, jsonio, ranges, reclaim
+from plugin import delegate, garbage, ipam, jsonio, ranges
 from plugin.__main__ import main
 from plugin.address import number, parse_address
 from plugin.dataplane import attachment
@@ -177,7 +177,7 @@ def test_gc_takes_a_lost_lease_under_the_lock(
 
     monkeypatch.setattr(ipam, "locked", meanwhile)
 
-    reclaim._collect_leases(store, set())
+    garbage._collect_leases(store, set())
 
     assert store.holder(address) == ("c2", "eth0")
 

@@ -173,12 +173,12 @@ def test_a_batch_is_framed_and_done_when_each_message_is(kernel: Install) -> Non
         )
     )
 
-    _transact([nftables.new_table(1, "pycni"), nftables.delete_table(1, "pycni")])
+    _transact([nftables.new_table(1, "pycni"), nftables.delete_empty_table(1, "pycni")])
 
     assert [(request.kind, request.flags) for request in fake.requests] == [
         (0x10, 1),
         (0xA00, 0x405),
-        (0xA02, 5),
+        (0xA02, 0x105),
         (0x11, 1),
     ]
     assert [request.sequence for request in fake.requests] == [1, 2, 3, 4]
@@ -195,7 +195,7 @@ def test_the_first_error_of_a_batch_is_raised(kernel: Install) -> None:
     )
 
     with pytest.raises(NetlinkError) as caught:
-        _transact([nftables.delete_table(1, "a"), nftables.new_table(1, "b")])
+        _transact([nftables.delete_empty_table(1, "a"), nftables.new_table(1, "b")])
 
     assert str(caught.value) == "delete nftables table a: No such file or directory"
 

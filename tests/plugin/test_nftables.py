@@ -31,9 +31,19 @@ ROWS = [
         "01000000 0600 0100 7400 0000",
     ),
     (
-        nft.delete_table(1, "t"),
-        "delete nftables table t", 2562, 0x0,
+        nft.delete_empty_table(1, "t"),
+        "delete nftables table t", 2562, 0x100,
         "01000000 0600 0100 7400 0000",
+    ),
+    (
+        nft.delete_empty_set(1, "t", "s"),
+        "delete nftables set t s", 2571, 0x100,
+        "01000000 0600 0100 7400 0000 0600 0200 7300 0000",
+    ),
+    (
+        nft.delete_chain(1, "t", "c"),
+        "delete nftables chain t c", 2565, 0x100,
+        "01000000 0600 0100 7400 0000 0600 0300 6300 0000",
     ),
     (
         nft.new_set(1, "t", "s", (7, (4,)), True),
