@@ -27,9 +27,16 @@ STATEMENTS = {
 }
 # Reports of users of other plugins that pycni has to be safe from: addresses, undo,
 # bad input, datapath, rules, the log, families, verbs.
-REPORTS = (
-    "A1 A4 A5 A7 B1 B2 B4 B5 C1 C3 C4 C5 D1 D2 D5 D7 D8 E1 F18 G1 J1 J2 J3".split()
-)
+REPORTS = {
+    "A": [1, 4, 5, 7],
+    "B": [1, 2, 4, 5],
+    "C": [1, 3, 4, 5],
+    "D": [1, 2, 5, 7, 8],
+    "E": [1],
+    "F": [18],
+    "G": [1],
+    "J": [1, 2, 3],
+}
 ERROR_CODES = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51]
 CITED = re.compile(r"\b([A-Z]{2}\d{1,2})(?: to ([A-Z]{2}\d{1,2}))?\b")
 
@@ -69,9 +76,10 @@ def test_every_statement_of_the_specification_is_tested() -> None:
 
 def test_every_report_is_tested() -> None:
     """Each report that this plugin has to be safe from is cited by a test."""
-    words = set(re.findall(r"\b[A-Z]\d{1,2}\b", "\n".join(_docstrings())))
+    wanted = [f"{kind}{number}" for kind in REPORTS for number in REPORTS[kind]]
 
-    assert [report for report in REPORTS if report not in words] == []
+    cited = set(re.findall(r"\b[A-Z]\d{1,2}\b", "\n".join(_docstrings())))
+    assert [report for report in wanted if report not in cited] == []
 
 
 def test_no_test_cites_a_statement_that_there_is_not() -> None:
