@@ -223,6 +223,10 @@ def test_an_exact_key_wins_over_a_folded_one() -> None:
         ({"mtu": 65536}, "mtu: 65536 is not between 68 and 65535"),
         ({"mtu": -1}, "mtu: -1 is not between 68 and 65535"),
         (
+            {"mtu": 1279, "ipam": {"type": "host-local", "subnet": "fd00:60::/64"}},
+            "mtu: 1279 is less than 1280, which IPv6 needs",
+        ),
+        (
             {"ipMasqBackend": "ipfw"},
             "ipMasqBackend: unrecognized backend 'ipfw', iptables and nftables are "
             "known (both mean nftables here)",
@@ -248,7 +252,7 @@ def test_an_exact_key_wins_over_a_folded_one() -> None:
         ({"vlanTrunk": [{"minID": 1}]}, f"{TRUNK}{PAIR}, maxID is missing"),
         ({"vlanTrunk": [{"maxID": 1}]}, f"{TRUNK}{PAIR}, minID is missing"),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_a_value_that_cannot_be(changes: dict[str, Any], want: str) -> None:
     """A value that a field can't have is code 7, named with its key (3.1, B9)."""

@@ -197,6 +197,19 @@ def test_a_relative_folder_without_a_parent_is_refused() -> None:
         files.make_folder("")
 
 
+def test_a_folder_that_can_not_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that can't be written is an error with its path; one to be made is none."""
+    monkeypatch.setattr(posix, "access", lambda path, mode: False)
+
+    files.require_writable(str(tmp_path / "none"))
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        files.require_writable(str(tmp_path))
+
+    assert caught.value.filename == str(tmp_path)
+
+
 def test_hidden_names_are_left_out(tmp_path: Path) -> None:
     """Temporary files, whose names begin with a dot, are not listed."""
     for name in ("10.0.0.1", ".77.1.tmp", "lock"):
