@@ -200,7 +200,7 @@ def test_a_relative_folder_without_a_parent_is_refused() -> None:
 def test_a_folder_that_can_not_be_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that can't be written is an error with its path; one to be made is none."""
+    """A folder that can't be written is an error with its path."""
     monkeypatch.setattr(posix, "access", lambda path, mode: False)
 
     files.require_writable(str(tmp_path / "none"))
