@@ -183,7 +183,7 @@ def require_ready(call: Call) -> Network:
         if error.code in (errors.TRY_AGAIN_LATER, errors.NODE_STATE_MISSING):
             error.code = errors.NOT_AVAILABLE
         raise
-    if _require_addresses(network) and network.store.attachments():
+    if _require_addresses(network) and network.store.has_others():
         _require_bridge(network)
     return network
 

@@ -174,7 +174,7 @@ def _undo(scope: Scope, record: Record, leave_link: bool) -> None:
         failures.attempt(ipam.release_addresses, store, record)
     if record.spoof_check:
         failures.attempt(remove_spoof_check, record)
-    alone = not _others(store, record)
+    alone = not store.has_others(record)
     if record.masquerade and alone:
         failures.attempt(_remove_last, host, scope, record)
     if not failures.errors:
@@ -206,19 +206,13 @@ def remove_spoof_check(record: Record) -> None:
     channel.close()
 
 
-def _others(store: Store, record: Record) -> bool:
-    """Whether the network has an attachment beside that of the record."""
-    own = (record.container_id, record.ifname)
-    return any(other != own for other in store.attachments())
-
-
 def _remove_last(host: Channel, scope: Scope, record: Record) -> None:
     """The last attachment of a standalone network takes its masquerade along."""
-    if _others(scope.store, record):
+    if scope.store.has_others(record):
         return
     lock = lock_dataplane(scope.run_dir, shared=False)
     try:
-        if not _others(scope.store, record):
+        if not scope.store.has_others(record):
             remove_masquerade(host, record)
     finally:
         posix.close(lock)

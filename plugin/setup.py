@@ -253,7 +253,7 @@ def _withdraw(setup: Setup) -> None:
         return
     try:
         flock(setup.lock, LOCK_EX | LOCK_NB)
-        if setup.network.store.attachments():
+        if setup.network.store.has_others():
             return
         made = setup.made_bridge or setup.made_gateway or setup.added_gateways
         if made and not _has_other_ports(setup):

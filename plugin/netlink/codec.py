@@ -116,9 +116,10 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
 def all_attributes(data: bytes, offset: int = 0) -> list[tuple[int, bytes]]:
     """Type, without its flags, and payload of each attribute from `offset` on."""
     found = []
-    while offset + 4 <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < 4 or offset + length > len(data):
+    end, unpack = len(data), _ATTRIBUTE.unpack_from
+    while offset + 4 <= end:
+        length, kind = unpack(data, offset)
+        if length < 4 or offset + length > end:
             break
         found.append((kind & _NLA_TYPE_MASK, data[offset + 4 : offset + length]))
         # NLA_ALIGN(len)

@@ -27,6 +27,7 @@ _S_IFMT, _S_IFREG = 0o170000, 0o100000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 SEEK_CUR = 1
@@ -74,6 +75,17 @@ def names(folder: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [name.decode("utf-8", "replace") for name in found if name[:1] != b"."]
+
+
+def each_name(folder: str) -> Iterator[str]:
+    """The names in a folder as `names` has them, as the kernel gives them."""
+    try:
+        with posix.scandir(folder.encode()) as entries:
+            for entry in entries:
+                if entry.name[:1] != b".":
+                    yield entry.name.decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return
 
 
 def exists(path: str) -> bool:

@@ -225,6 +225,11 @@ class Store:
             found.append((container_id, ifname))
         return found
 
+    def has_others(self, record: Record | None = None) -> bool:
+        """Whether there is a record, other than this one; stops at the first."""
+        own = f"{record.container_id}@{record.ifname}" if record else ""
+        return any(name != own for name in files.each_name(self._attachments))
+
     def require_writable(self) -> None:
         """Raise OSError if a claim could not be written."""
         for folder in (self.folder, self._attachments):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from plugin.state.leases import Record
 from tests.kernel.waiting import feed, lock_holders, lock_waiters, wait_until
 
 if TYPE_CHECKING:
@@ -30,9 +31,13 @@ def held(node: Node) -> Iterator[Path]:
 
 
 def hold(folder: Path, first: IPv4Address | IPv6Address, count: int) -> None:
-    """Let other attachments hold consecutive addresses."""
+    """Let other attachments hold consecutive addresses, each with its record."""
     for number in range(count):
-        (folder / str(first + number)).write_text(f"other{number}\r\neth0")
+        record = Record("blue", f"other{first + number}".replace(":", "-"), "eth0")
+        record.addresses = [(first + number).packed]
+        (folder / str(first + number)).write_bytes(record.holder)
+        path = folder / "attachments" / f"{record.container_id}@eth0"
+        path.write_bytes(record.render())
 
 
 def tracing(path: Path, kinds: str) -> dict[str, Any]:

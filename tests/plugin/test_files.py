@@ -29,6 +29,7 @@ def test_what_is_not_there(path: str) -> None:
     assert files.names(path) == []
     assert files.exists(path) is False
     assert files.remove(path) is False
+    assert list(files.each_name(path)) == []
 
 
 def test_a_file_in_the_place_of_a_folder(path: str) -> None:

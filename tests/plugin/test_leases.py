@@ -260,3 +260,16 @@ def test_a_store_that_is_not_there_has_nothing_to_sweep(store: Store) -> None:
     store.sweep()
 
     assert not os.path.exists(store.folder)
+
+
+def test_a_record_is_alone_until_there_is_another(tmp_path: Path) -> None:
+    """A store says whether it has a record beside a given one, or any at all."""
+    store = Store(str(tmp_path / "blue"))
+    first, second = Record("blue", "c1", "eth0"), Record("blue", "c2", "eth0")
+
+    empty = store.has_others()
+    posix.close(store.put(first))
+    alone = (store.has_others(first), store.has_others())
+    posix.close(store.put(second))
+
+    assert (empty, alone, store.has_others(first)) == (False, (False, True), True)
