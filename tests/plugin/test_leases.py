@@ -269,6 +269,7 @@ def test_a_record_is_alone_until_there_is_another(tmp_path: Path) -> None:
 
     empty = store.has_others()
     posix.close(store.put(first))
+    (tmp_path / "blue" / "attachments" / ".7.1.tmp").touch()
     alone = (store.has_others(first), store.has_others())
     posix.close(store.put(second))
 
