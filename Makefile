@@ -42,7 +42,7 @@ lint: setup-dev ## format, lint, types, layers, shell scripts, changelog fragmen
 
 unit: setup-dev ## tests without root, with all branches of the pure modules covered
 	$(as_owner) $(python) -m coverage run -m pytest --junitxml=build/reports/unit.xml \
-		tests/plugin tests/architecture
+		tests/plugin tests/agent tests/architecture
 	$(as_owner) $(python) -m coverage report
 
 kernel: as-root setup-dev plugin ## tests in network namespaces of their own (root)

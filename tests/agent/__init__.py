@@ -1,0 +1,1 @@
+"""The agent's pure modules: no root, no cluster, no kernel."""
