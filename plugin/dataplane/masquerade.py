@@ -67,10 +67,6 @@ class Masquerade:
         first, last = self.source.network, self.source.broadcast
         return [(first + p.network, last + p.broadcast) for p in self.exempt]
 
-    def exempt_elements(self) -> list[bytes]:
-        """Its elements of the set of pairs."""
-        return [nft.element(*pair) for pair in self.exempt_pairs()]
-
 
 def widest(prefixes: list[Prefix], size: int) -> list[Prefix]:
     """Those of one family that lie in no other: a set refuses what overlaps."""
