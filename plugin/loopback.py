@@ -26,12 +26,7 @@ _ADDRESSES = ("127.0.0.1/8", "::1/128")
 def _set(path: str, flags: int) -> Link:
     """Set the flags of lo in the namespace of a path, and look at it."""
     own = netns.open_own()
-    try:
-        pod = netns.open_netns(path)
-    except FileNotFoundError:
-        raise CNIError(
-            errors.INVALID_ENVIRONMENT, f"CNI_NETNS: {path}: no such file"
-        ) from None
+    pod = netns.require_netns(path)
     netns.enter(pod)
     try:
         channel = Channel(netlink.ROUTE)

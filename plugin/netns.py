@@ -51,6 +51,14 @@ def open_netns(path: str) -> int:
     return descriptor
 
 
+def require_netns(path: str) -> int:
+    """Like open_netns, where the namespace has to be there: code 4 without a file."""
+    try:
+        return open_netns(path)
+    except FileNotFoundError:
+        raise _bad(path, "no such file") from None
+
+
 def _bad(path: str, why: str | None) -> CNIError:
     return CNIError(errors.INVALID_ENVIRONMENT, f"CNI_NETNS: {path}: {why}")
 

@@ -95,12 +95,7 @@ def attach_pod(call: Call, network: Network) -> Result:
 
 def _open_pod(call: Call) -> int:
     path = call.request.netns
-    try:
-        descriptor = netns.open_netns(path)
-    except FileNotFoundError:
-        raise CNIError(
-            errors.INVALID_ENVIRONMENT, f"CNI_NETNS: {path}: no such file"
-        ) from None
+    descriptor = netns.require_netns(path)
     override = call.environ.get(b"CNI_NETNS_OVERRIDE", b"")
     if netns.is_own(descriptor) and override.lower() not in (b"1", b"true"):
         raise CNIError(
